@@ -1,0 +1,128 @@
+"""From what a person types as INPUT (files, folders, globs, zips, `-`) to the list of files to read."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.sources import Source, is_hidden, zip_members
+
+STDIN = "-"
+MAX_STDIN_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to process.
+
+    `relative` is its path below the folder, glob or zip it was found in, for keeping the tree; a file given by name has its bare name.
+    `root` is what the person typed.
+    """
+
+    source: Source
+    relative: PurePosixPath
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return "stdin" if self.is_stdin else str(self.source)
+
+    @property
+    def is_stdin(self) -> bool:
+        return self.source.path == STDIN and not self.source.archive
+
+    def read(self) -> bytes | Path:
+        """The bytes, or for a file on disk its path, so that large files are not held in memory twice.
+
+        Raises:
+            PprError: it cannot be read.
+        """
+        if self.is_stdin:
+            data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+            if len(data) > MAX_STDIN_BYTES:
+                raise PprError("stdin: more than 1 GiB")
+            return data
+        if self.source.archive:
+            return self.source.read()
+        path = Path(self.source.path)
+        try:
+            with path.open("rb"):
+                return path
+        except OSError as error:
+            raise PprError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def expand(arguments: Sequence[str], *, suffixes: Iterable[str], recursive: bool, ignore: Sequence[str] = ()) -> list[Input]:
+    """The files that the arguments stand for, in order, each once.
+
+    Args:
+        suffixes: which files of a folder, glob or zip to take; a file given by name is taken whatever its suffix.
+        recursive: look into sub-folders too.
+        ignore: markers of this program's own output (".saliency."), not taken from folders.
+
+    Raises:
+        UsageError: nothing exists under an argument, or nothing suitable lies there.
+        PprError: a damaged zip.
+    """
+    wanted = frozenset(suffixes)
+    found: dict[Source, Input] = {}
+    for argument in arguments:
+        for item in _expand_one(argument, wanted, recursive, ignore):
+            found.setdefault(item.source, item)
+    return list(found.values())
+
+
+def _expand_one(argument: str, wanted: frozenset[str], recursive: bool, ignore: Sequence[str]) -> list[Input]:
+    if argument == STDIN:
+        return [Input(Source(STDIN), PurePosixPath("stdin"), Path(STDIN))]
+    path = Path(argument)
+    if path.is_dir():
+        return folder(path, wanted, recursive=recursive, ignore=ignore)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        members = [Input(m, PurePosixPath(m.path), path) for m in zip_members(path) if m.suffix in wanted]
+        if not members:
+            raise UsageError(f"{path}: no images in this archive")
+        return members
+    if path.exists():
+        return [Input(Source(argument), PurePosixPath(path.name), path)]
+    matches = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []  # noqa: PTH207 - absolute patterns too
+    files = [Path(match) for match in matches if Path(match).suffix.lower() in wanted and Path(match).is_file()]
+    if not files:
+        raise UsageError(f"{argument}: no such file" if not matches else f"{argument}: matches no image")
+    base = Path(*_fixed_parts(argument))
+    return [Input(Source(str(file)), PurePosixPath(file.relative_to(base).as_posix()), base) for file in files]
+
+
+def folder(path: Path, wanted: frozenset[str], *, recursive: bool, ignore: Sequence[str] = ()) -> list[Input]:
+    """The suitable files of a folder, sorted.
+
+    Raises:
+        UsageError: there is none.
+    """
+    candidates = sorted(path.rglob("*") if recursive else path.iterdir())
+    files = [
+        Input(Source(str(file)), relative, path)
+        for file in candidates
+        if file.suffix.lower() in wanted
+        and file.is_file()
+        and not is_hidden(relative := PurePosixPath(file.relative_to(path).as_posix()))
+        and not any(marker in file.name for marker in ignore)
+    ]
+    if not files:
+        deeper = not recursive and any(child.is_dir() for child in candidates)
+        raise UsageError(f"{path}: no images in this folder", hint="-r looks into its sub-folders" if deeper else None)
+    return files
+
+
+def _fixed_parts(pattern: str) -> list[str]:
+    """The leading parts of a glob that have no wildcard."""
+    fixed = []
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return fixed or ["."]

@@ -1,0 +1,81 @@
+"""The command `ppr`: a table of commands that are imported when they are called, and errors that become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from .lazy import LazyGroup
+
+COMMANDS = {
+    "saliency": ("ppr.cli.saliency.group:saliency", "RAS: which pixels catch the eye (masks, cut-outs, overlays; 45 FPS on a CPU)."),
+    "list": ("ppr.cli.catalogue:list_methods", "The papers, their verbs, and whether their extras are installed."),
+    "info": ("ppr.cli.info:info", "What a checkpoint or ONNX file is."),
+    "data": ("ppr.cli.data:data", "List, fetch, locate and verify data sets."),
+    "doctor": ("ppr.cli.doctor:doctor", "Check Python, libraries, devices, extras and caches."),
+    "completion": ("ppr.cli.completion:completion", "How to complete ppr's commands with the Tab key."),
+}
+
+EPILOG = "Every command has --help. Set PPR_DEBUG=1 to see tracebacks, PPR_HOME to move the cache."
+
+
+@click.group(
+    cls=LazyGroup, table=COMMANDS, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="ppr", message="ppr %(version)s")
+def ppr() -> None:
+    """Research papers as tools: train, evaluate, infer and export each method from one command."""
+
+
+def main() -> None:
+    """Run `ppr` and exit with 0 (done), 1 (the work failed), 2 (the command was wrong) or 130 (Ctrl-C)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code; errors are printed to stderr in one to three lines."""
+    from ppr.methods.common.errors import PprError
+
+    debug = os.environ.get("PPR_DEBUG") == "1"
+    if "_PPR_COMPLETE" in os.environ:
+        ppr.main(arguments, prog_name="ppr")
+    try:
+        # Not `ppr.main`, which ends the process with 1 where the reader of a pipe has left.
+        with ppr.make_context("ppr", arguments) as context:
+            result = ppr.invoke(context)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except PprError as error:
+        if debug:
+            raise
+        say_error(error.message, error.hint)
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`, a closed pager) has enough. Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        if debug:
+            raise
+        say_error("out of memory", "use smaller inputs, --size or --batch")
+        return 1
+
+
+def say_error(message: str, hint: str | None) -> None:
+    click.echo(f"Error: {message}", err=True)
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Every option that more than one command has, defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+json_lines = click.option("--json", "as_json", is_flag=True, help="Results as JSON, one object a line.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace existing output.")
+seed = click.option("--seed", type=click.IntRange(0), default=None, help="Fixes every random choice.")
+device = click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+threads = click.option("--threads", type=click.IntRange(1, 256), default=None, help="CPU threads of the network. [default: all cores]")
+config_file = click.option(
+    "--config", "config_path", type=PATH, default=None, help="YAML file with the configuration (see the verb `config`)."
+)
+overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one configuration value; repeatable.")
+
+
+def _quiet(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    from . import output
+
+    output.configure(quiet=value)
+    return value
+
+
+quiet = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    callback=_quiet,
+    expose_value=False,
+    is_eager=True,
+    help="No progress and no notes on stderr; errors only.",
+)
+
+
+def out(help: str = "Output file or folder.", *, required: bool = False) -> Callable[[F], F]:
+    return click.option("--out", "-o", type=PATH, default=None, required=required, help=help)
+
+
+def data(help: str = "Data: a path, or a name from `ppr data list`; repeatable.", *, required: bool = False) -> Callable[[F], F]:
+    return click.option("--data", "data", multiple=True, metavar="PATH|NAME", required=required, help=help)
+
+
+def checkpoint(default: str) -> Callable[[F], F]:
+    """`--checkpoint`, with `--weights` as its other name: an embedded default's name or a file."""
+    return click.option(
+        "--checkpoint",
+        "--weights",
+        "checkpoint",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE",
+        help="An embedded default, or a .safetensors or .onnx file.",
+    )
+
+
+def training(command: F) -> F:
+    """What every supervised training takes: devices, precision and workers."""
+    for option in (
+        click.option("--workers", type=click.IntRange(0), default=None, help="Processes that prepare data."),
+        click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default=None, help="Arithmetic. [default: 32]"),
+        click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default=None, help="How several devices share the work."),
+        click.option("--devices", type=click.IntRange(1), default=None, metavar="N", help="Devices (or CPU processes) to train on."),
+        click.option("--device", default=None, metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,326 @@
+"""Supervised training: one short loop on Lightning Fabric, with accumulation, clipping, moving average, early stop and exact resume.
+
+A method gives a `Task`; `fit` does the rest. Methods that are not supervised learning write their own loop and use `launch`, `Run`
+and the checkpoint functions from here just the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from .checkpoint import Meta, save_checkpoint
+from .config import BaseTrainConfig
+from .errors import PprError, UsageError
+from .runs import Progress, Run, restore_rng, rng_state
+
+log = logging.getLogger("ppr")
+Batch = Any
+FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+@dataclass
+class Task:
+    """What is to be trained.
+
+    Args:
+        network: the module whose weights are saved.
+        optimizer: over its trainable parameters.
+        step: (network, batch) -> named losses; their sum is minimised.
+        batches: epoch -> this process's batches. Must depend on nothing but the epoch, so that a resumed epoch can skip ahead.
+        steps: batches an epoch.
+        validate: network -> metrics, called after each epoch without gradients; `score` of them is minimised.
+        schedule: optimizer step -> factor on every learning rate.
+        meta: describes the checkpoint; epoch and metrics are filled in.
+        train_mode: puts the network into training mode; a method may keep parts of it frozen.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: Callable[[nn.Module, Batch], dict[str, Tensor]]
+    batches: Callable[[int], Iterable[Batch]]
+    steps: int
+    validate: Callable[[nn.Module], dict[str, float]]
+    score: Callable[[dict[str, float]], float]
+    meta: Meta
+    schedule: Callable[[int], float] = lambda _step: 1.0
+    train_mode: Callable[[nn.Module], object] = nn.Module.train
+
+
+@dataclass
+class Position:
+    """How far a training is; part of the resumable state."""
+
+    epoch: int = 0
+    step: int = 0  # batches done in this epoch
+    updates: int = 0  # optimizer steps done in all
+    best: float = math.inf
+    stale: int = 0  # epochs since the best
+    totals: dict[str, float] = field(default_factory=dict)  # sums of the losses of this epoch
+
+
+def resolve_device(device: str) -> tuple[str, list[int] | None]:
+    """Split `auto | cpu | cuda | cuda:N` into Fabric's accelerator and device index.
+
+    Raises:
+        UsageError: not one of those, or CUDA asked for and absent.
+    """
+    kind, _, index = device.partition(":")
+    if kind == "auto" and not index:
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        log.info("device: %s", kind)
+    if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
+        raise UsageError(f"--device {device}: not a device", hint="one of: auto, cpu, cuda, cuda:N")
+    if kind == "cuda":
+        count = torch.cuda.device_count()
+        if not torch.cuda.is_available():
+            raise UsageError(
+                f"--device {device}: this PyTorch sees no CUDA device", hint="use --device cpu; `ppr doctor` shows what is there"
+            )
+        if index and int(index) >= count:
+            raise UsageError(f"--device {device}: there are {count} CUDA devices", hint=f"cuda:0 to cuda:{count - 1}")
+    return kind, [int(index)] if index else None
+
+
+def launch(config: BaseTrainConfig) -> Fabric:
+    """Start the processes of a training and seed them. Under `torchrun` it joins the processes that are there.
+
+    Raises:
+        UsageError: a device, strategy or precision this machine cannot do.
+    """
+    accelerator, index = resolve_device(config.device)
+    if config.precision == "16" and accelerator == "cpu":
+        raise UsageError("--precision 16: needs a GPU", hint="use bf16 or 32 on the CPU")
+    precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision]
+    strategy: Any = "ddp" if config.devices > 1 and config.strategy == "auto" else config.strategy
+    if strategy == "fsdp":
+        from lightning_fabric.strategies import ModelParallelStrategy
+
+        strategy = ModelParallelStrategy(_shard, data_parallel_size=config.devices, tensor_parallel_size=1)
+    fabric = Fabric(accelerator=accelerator, devices=index or config.devices, strategy=strategy, precision=precision)
+    if config.devices > 1 or strategy != "auto":
+        fabric.launch()
+    fabric.seed_everything(config.seed, workers=False, verbose=False)
+    return fabric
+
+
+def _shard(network: nn.Module, mesh: Any) -> nn.Module:
+    """Shard every parameter over the data-parallel processes (FSDP2), in place, so that names and parameter groups stay."""
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(network, mesh=mesh["data_parallel"])
+    return network
+
+
+class MovingAverage:
+    """Exponential moving average of a network's floating-point state (weights and batch-norm statistics).
+
+    The decay warms up as (1 + n) / (10 + n), so that early averages do not remember the initial weights.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {key: value.detach().clone() for key, value in network.state_dict().items() if value.is_floating_point()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, updates: int) -> None:
+        decay = min(self.decay, (1 + updates) / (10 + updates))
+        for key, value in network.state_dict().items():
+            if key in self.shadow:
+                self.shadow[key].lerp_(value, 1 - decay)
+
+    @contextlib.contextmanager
+    def applied(self, network: nn.Module) -> Iterator[None]:
+        """Inside the block the network has the averaged weights."""
+        self._swap(network)
+        try:
+            yield
+        finally:
+            self._swap(network)
+
+    @torch.no_grad()
+    def _swap(self, network: nn.Module) -> None:
+        for key, value in network.state_dict().items():
+            if key in self.shadow:
+                kept = value.clone()
+                value.copy_(self.shadow[key])
+                self.shadow[key].copy_(kept)
+
+
+def fit(fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run, *, resume: bool = False) -> None:
+    """Train until the last epoch or early stop; `run.best` and `run.last` hold the weights.
+
+    Interrupted (Ctrl-C, SIGKILL) and called again with `resume`, it ends with the same weights as if it had not been interrupted.
+
+    Raises:
+        PprError: the loss is not finite; the checkpoints before it are kept.
+        KeyboardInterrupt: after Ctrl-C, once the state at the end of the current step has been saved.
+    """
+    training = _Fit(fabric, task, config, run)
+    if resume:
+        training.restore()
+    with _interruptible() as interrupted:
+        while not training.finished:
+            training.epoch(interrupted)
+            training.validate()
+
+
+class _Fit:
+    """One training and where it stands."""
+
+    def __init__(self, fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run) -> None:
+        self.fabric, self.task, self.config, self.run = fabric, task, config, run
+        self.network, self.optimizer = fabric.setup(task.network, task.optimizer)
+        for group in task.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self.average = MovingAverage(task.network, config.ema) if config.ema else None
+        self.position = Position()
+        self.started = self.saved = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        stopped_early = self.config.patience and self.position.stale >= self.config.patience
+        return self.position.epoch >= self.config.epochs or bool(stopped_early)
+
+    def epoch(self, interrupted: threading.Event) -> None:
+        """The rest of one epoch, from `position` on."""
+        position, accumulate = self.position, self.config.accumulate
+        self.started = time.monotonic()
+        self.task.train_mode(self.network)
+        for index, batch in enumerate(self.task.batches(position.epoch)):
+            if index < position.step:
+                continue
+            group_end = min((index // accumulate + 1) * accumulate, self.task.steps)
+            group_size = group_end - index // accumulate * accumulate
+            complete = index + 1 == group_end
+            with self.fabric.no_backward_sync(self.network, enabled=not complete):
+                losses = self.task.step(self.network, batch)
+                total = torch.stack(list(losses.values())).sum()
+                if not torch.isfinite(total):
+                    raise PprError(
+                        f"loss is {total.item()} in epoch {position.epoch + 1}, step {index + 1}",
+                        hint=f"lower the learning rate or set clip=1; the last good weights are in {self.run.path}",
+                    )
+                self.fabric.backward(total / group_size)
+            if complete:
+                self.update()
+            values = {name: loss.item() for name, loss in losses.items()}
+            position.step = index + 1
+            position.totals = {name: position.totals.get(name, 0.0) + value for name, value in values.items()}
+            self.run.report(Progress(position.epoch + 1, self.config.epochs, position.step, self.task.steps, values))
+            if complete and self.agree(interrupted.is_set()):
+                self.save_state()
+                raise KeyboardInterrupt
+            if complete and self.agree(time.monotonic() - self.saved > 60 * self.config.save_minutes):
+                self.save_state()
+
+    def update(self) -> None:
+        """One optimizer step at the scheduled rates."""
+        factor = self.task.schedule(self.position.updates)
+        for group in self.task.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        if self.config.clip:
+            self.fabric.clip_gradients(self.network, self.optimizer, max_norm=self.config.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.position.updates += 1
+        if self.average:
+            self.average.update(self.task.network, self.position.updates)
+
+    def validate(self) -> None:
+        """Measure the epoch's (averaged) weights, save and log them."""
+        position = self.position
+        with torch.no_grad(), self.average.applied(self.task.network) if self.average else contextlib.nullcontext():
+            self.task.network.eval()
+            metrics = self.task.validate(self.task.network)
+            score = self.task.score(metrics)
+            better = score < position.best
+            self.save_weights(metrics, best=better)
+        losses = {name: total / position.step for name, total in position.totals.items()}
+        position.best, position.stale = min(score, position.best), 0 if better else position.stale + 1
+        position.epoch, position.step, position.totals = position.epoch + 1, 0, {}
+        if self.fabric.is_global_zero:
+            rate, seconds = self.task.optimizer.param_groups[0]["lr"], round(time.monotonic() - self.started, 1)
+            self.run.log({"epoch": position.epoch, "lr": rate, **losses, **metrics, "best": better, "seconds": seconds})
+            self.run.draw_curves()
+        self.save_state()
+
+    def agree(self, condition: bool) -> bool:
+        """The first process's view of a condition, so that all processes act alike."""
+        return bool(self.fabric.broadcast(condition)) if self.fabric.world_size > 1 else condition
+
+    def save_weights(self, metrics: dict[str, float], *, best: bool) -> None:
+        state = get_model_state_dict(self.task.network, options=FULL)
+        if self.fabric.is_global_zero:
+            meta = replace(self.task.meta, epoch=self.position.epoch + 1, metrics=metrics)
+            save_checkpoint(self.run.last, state, meta)
+            if best:
+                save_checkpoint(self.run.best, state, meta)
+
+    def save_state(self) -> None:
+        network = self.task.network
+        state = {
+            "position": asdict(self.position),
+            "network": get_model_state_dict(network, options=FULL),
+            "optimizer": get_optimizer_state_dict(network, self.task.optimizer, options=FULL),
+            "rng": rng_state(),
+        }
+        if self.average:
+            with self.average.applied(network):
+                state["average"] = get_model_state_dict(network, options=FULL)
+        if self.fabric.is_global_zero:
+            self.run.save_state(state)
+        self.saved = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to the last saved state."""
+        network, full = self.task.network, StateDictOptions(full_state_dict=True)
+        state = self.run.load_state()
+        if self.average:
+            set_model_state_dict(network, state["average"], options=full)
+            self.average = MovingAverage(network, self.config.ema)
+        set_model_state_dict(network, state["network"], options=full)
+        set_optimizer_state_dict(network, self.task.optimizer, state["optimizer"], options=full)
+        restore_rng(state["rng"])
+        self.position = Position(**state["position"])
+        if self.fabric.is_global_zero:
+            self.run.truncate_history(self.position.epoch)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a flag that is looked at between steps; the second one interrupts at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def note(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, previous)
+        log.warning("stopping after this step; press Ctrl-C again to stop at once")
+        flag.set()
+
+    previous = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,171 @@
+"""Look inside the network: what each level predicts, where reverse attention looks, what its residual changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..common.files import atomic_path
+from .data import normalize
+from .evaluate import reduced
+from .infer import Saliency, fit
+from .network import ARCHITECTURES, RAS, Level, resize
+
+SHOWN = 640  # longest side of the photograph in the figure
+
+
+@dataclass(frozen=True)
+class LevelView:
+    """One level at its own resolution.
+
+    `number` follows the paper: the level at stride 2 ** (number - 1), so S6 is the coarsest and S1 at the image's size.
+
+    Shapes:
+        saliency, attention, residual (h, w) float32; the latter two are None at the coarsest level, which nothing refines.
+    """
+
+    number: int
+    stride: int
+    saliency: np.ndarray
+    attention: np.ndarray | None
+    residual: np.ndarray | None
+
+
+def look(network: RAS, arch: str, rgb: np.ndarray, side: int | None = None) -> tuple[list[LevelView], np.ndarray]:
+    """Every level, coarsest first, and the final map.
+
+    Args:
+        side: as `Predictor.load`'s size; None is the architecture's own.
+
+    Shapes:
+        rgb (H, W, 3) uint8 -> final map (H, W) uint8.
+    """
+    levels, size = _run(network, arch, rgb, side)
+    seen = [
+        LevelView(
+            level.stride.bit_length(),
+            level.stride,
+            _array(torch.sigmoid(level.logit)),
+            _optional(level.attention),
+            _optional(level.residual),
+        )
+        for level in levels
+    ]
+    return seen, _mask(levels[-1], size, rgb)
+
+
+def level_masks(network: RAS, arch: str, rgb: np.ndarray, side: int | None = None) -> dict[str, np.ndarray]:
+    """Each level's map as it would be if the network ended there, by its stride ("/32", ...), coarsest first.
+
+    Shapes:
+        rgb (H, W, 3) uint8 -> (H, W) uint8 each.
+    """
+    levels, size = _run(network, arch, rgb, side)
+    return {f"/{level.stride}": _mask(level, size, rgb) for level in levels}
+
+
+@torch.inference_mode()
+def _run(network: RAS, arch: str, rgb: np.ndarray, side: int | None) -> tuple[list[Level], tuple[int, int]]:
+    """Every level, coarsest first, and the (height, width) of what the network was shown."""
+    architecture = ARCHITECTURES[arch]
+    small = fit(rgb, architecture.side if side is None else side)
+    device = next(network.parameters()).device
+    return network.levels(normalize(small, architecture.normalization)[None].to(device)), (small.shape[0], small.shape[1])
+
+
+def _mask(level: Level, size: tuple[int, int], rgb: np.ndarray) -> np.ndarray:
+    return Saliency(_array(torch.sigmoid(resize(level.logit, size))), rgb.shape[1], rgb.shape[0]).mask()
+
+
+def attention_on_object(level: LevelView, found: np.ndarray) -> tuple[float, float]:
+    """Mean attention on what the network finds in the end and elsewhere; NaN where there is nothing to average.
+
+    Shapes:
+        found (H, W) uint8, the final map; object where > 127.
+    """
+    assert level.attention is not None
+    inside = cv2.resize(found, level.attention.shape[::-1], interpolation=cv2.INTER_AREA) > 127
+    parts = [level.attention[part] for part in (inside, ~inside)]
+    on, off = [float(part.mean()) if part.size else float("nan") for part in parts]
+    return on, off
+
+
+def summary(levels: Sequence[LevelView], found: np.ndarray) -> list[dict[str, object]]:
+    """A row a level: number, stride, and below the coarsest the mean attention on the object and elsewhere.
+
+    Shapes:
+        found (H, W) uint8, the final map.
+    """
+    rows: list[dict[str, object]] = []
+    for level in levels:
+        row: dict[str, object] = {"level": f"S{level.number}", "stride": level.stride}
+        if level.attention is not None:
+            row["attention_on_object"], row["attention_elsewhere"] = attention_on_object(level, found)
+        rows.append(row)
+    return rows
+
+
+def draw(rgb: np.ndarray, found: np.ndarray, levels: Sequence[LevelView], title: str) -> Figure:
+    """The photograph and the final map, and for every level its map S, attention A and residual R, coarsest first.
+
+    Shapes:
+        rgb (H, W, 3) uint8, found (H, W) uint8, the final map.
+    """
+    photo, final = reduced(rgb, SHOWN), reduced(found, SHOWN)
+    aspect = photo.shape[1] / photo.shape[0]
+    height = 2.4 / max(aspect, 0.6)
+    figure = Figure(figsize=(2.4 * (len(levels) + 1) + 0.8, 3 * height + 1.2), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    grid: list[list[Axes]] = figure.subplots(3, len(levels) + 1, squeeze=False).tolist()
+    for row in grid:
+        for axes in row:
+            axes.set_axis_off()
+    _show(grid[0][0], photo, "input", aspect)
+    _show(grid[1][0], final, "final map", aspect, cmap="gray", vmin=0, vmax=255)
+    grid[2][0].text(0.5, 0.5, "S = U + R\nA = sigmoid(−U)\nU: the coarser S,\nresized", ha="center", va="center", fontsize=9)
+    limit = max((float(np.percentile(np.abs(level.residual), 99.5)) for level in levels if level.residual is not None), default=0.0) or 1.0
+    for column, level in enumerate(levels, start=1):
+        label = f"{level.number} (stride {level.stride})"
+        _show(grid[0][column], level.saliency, f"S{label}", aspect, cmap="gray", vmin=0, vmax=1)
+        if level.attention is None or level.residual is None:
+            continue
+        attention = _show(grid[1][column], level.attention, f"A{label}", aspect, cmap="gray", vmin=0, vmax=1)
+        residual = _show(grid[2][column], level.residual, f"R{label}", aspect, cmap="RdBu_r", norm=TwoSlopeNorm(0, -limit, limit))
+    if len(levels) > 1:
+        figure.colorbar(attention, ax=grid[1], label="attention", shrink=0.8)
+        figure.colorbar(residual, ax=grid[2], label="residual (logit)", shrink=0.8)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> None:
+    """Write a figure in the format its suffix says.
+
+    Raises:
+        UsageError: the file exists and `overwrite` is False.
+    """
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _show(axes: Axes, picture: np.ndarray, title: str, aspect: float, **style: object):  # type: ignore[no-untyped-def]
+    """Draw a map of any resolution in the photograph's proportions."""
+    axes.set_title(title, fontsize=9)
+    return axes.imshow(picture, extent=(0, aspect, 0, 1), interpolation="nearest", **style)
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """(1, 1, h, w) -> (h, w) float32."""
+    return x[0, 0].float().cpu().numpy()
+
+
+def _optional(x: Tensor | None) -> np.ndarray | None:
+    return None if x is None else _array(x)

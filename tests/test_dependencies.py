@@ -1,0 +1,145 @@
+"""Who may lean on whom: cli -> exports -> methods/<method> -> methods/common, and nothing heavy at the top of a command's module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = {
+    "cv2",
+    "google",
+    "lightning_fabric",
+    "matplotlib",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "open3d",
+    "PIL",
+    "pooch",
+    "py_sod_metrics",
+    "pydantic",
+    "ray",
+    "requests",
+    "rich",
+    "safetensors",
+    "scipy",
+    "skimage",
+    "sklearn",
+    "torch",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, by its absolute name; `at_top` where importing the file imports it too."""
+
+    module: str
+    line: int
+    at_top: bool
+
+
+def imports(source: str, package: str) -> Iterator[Import]:
+    """Every import in a source text.
+
+    Args:
+        package: the package the text lies in, against which relative imports are read.
+    """
+    yield from _imports(ast.parse(source), package, at_top=True)
+
+
+def _imports(node: ast.AST, package: str, *, at_top: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, child.lineno, at_top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - child.level + 1] if child.level else []
+            base = ".".join([*parents, *([child.module] if child.module else [])])
+            # `from ..common import images` imports a module too, as far as a reader of the source can tell.
+            yield from (Import(f"{base}.{alias.name}", child.lineno, at_top) for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from _imports(child, package, at_top=False)
+        else:
+            function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            yield from _imports(child, package, at_top=at_top and not function)
+
+
+def layer(module: str) -> tuple[int, str] | None:
+    """How high a module of ppr lies, and the method it belongs to; None for other people's modules."""
+    parts = module.split(".")
+    if parts[0] != "ppr" or len(parts) < 2:
+        return None
+    if parts[1] == "cli":
+        return 3, ""
+    if parts[1] == "exports":
+        return 2, ""
+    method = parts[2] if len(parts) > 2 else "common"
+    return (0, "common") if method == "common" else (1, method)
+
+
+def violations(source: str, module: str) -> list[str]:
+    """What a module (by its absolute name) imports and must not."""
+    here = layer(module)
+    assert here is not None
+    found = []
+    for item in imports(source, module.rpartition(".")[0]):
+        there = layer(item.module)
+        if there and there[0] > here[0]:
+            found.append(f"{module}:{item.line}: leans upwards on {item.module}")
+        if there and there[0] == here[0] == 1 and there[1] != here[1]:
+            found.append(f"{module}:{item.line}: leans on another method, {item.module}")
+        if here[0] == 3 and item.at_top and item.module.split(".")[0] in HEAVY:
+            found.append(f"{module}:{item.line}: imports {item.module} before it is needed")
+        if here[0] < 3 and item.module.split(".")[0] in ("click", "rich"):
+            found.append(f"{module}:{item.line}: {item.module} is for commands")
+    return found
+
+
+def modules() -> list[tuple[str, Path]]:
+    files = [file for folder in ("cli", "exports", "methods") for file in sorted((ROOT / folder).rglob("*.py"))]
+    return [("ppr." + ".".join(file.relative_to(ROOT).with_suffix("").parts), file) for file in files]
+
+
+@pytest.mark.parametrize(("module", "file"), modules(), ids=[name for name, _file in modules()])
+def test_imports_go_one_way(module, file):
+    assert violations(file.read_text(encoding="utf-8"), module) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "part"),
+    [
+        ("ppr.methods.saliency.infer", "from ppr.exports.onnx import export", "leans upwards"),
+        ("ppr.methods.saliency.infer", "def f():\n    from ...cli import output", "leans upwards"),
+        ("ppr.methods.common.runs", "from ..saliency.config import TrainConfig", "leans upwards"),
+        ("ppr.methods.common.runs", "from .. import saliency", "leans upwards"),
+        ("ppr.methods.saliency.data", "import ppr.methods.imnet.mesh", "another method"),
+        ("ppr.methods.saliency.data", "if True:\n    from ..imnet import mesh", "another method"),
+        ("ppr.exports.onnx", "from ppr.cli import output", "leans upwards"),
+        ("ppr.cli.info", "import torch.nn as nn", "before it is needed"),
+        ("ppr.cli.info", "try:\n    from rich.table import Table\nexcept ImportError:\n    Table = None", "before it is needed"),
+        ("ppr.cli.info", "class A:\n    import numpy", "before it is needed"),
+        ("ppr.methods.saliency.data", "import click", "is for commands"),
+    ],
+)
+def test_a_planted_violation_is_found(module, source, part):
+    (found,) = violations(source, module)
+    assert part in found
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ppr.cli.info", "def f():\n    import torch"),
+        ("ppr.cli.info", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor"),
+        ("ppr.cli.info", "from ppr.exports.onnx import export\nfrom . import output"),
+        ("ppr.exports.onnx", "from ppr.methods.saliency.network import RAS"),
+        ("ppr.methods.saliency.data", "import torch\nfrom ..common import images\nfrom .pairs import Pair"),
+    ],
+)
+def test_what_is_allowed_is_not_reported(module, source):
+    assert violations(source, module) == []
