@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -56,13 +56,21 @@ class Input:
             raise PprError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def expand(arguments: Sequence[str], *, suffixes: Iterable[str], recursive: bool, ignore: Sequence[str] = ()) -> list[Input]:
+def expand(
+    arguments: Sequence[str],
+    *,
+    suffixes: Iterable[str],
+    recursive: bool,
+    ignore: Sequence[str] = (),
+    failure: Callable[[PprError], None] | None = None,
+) -> list[Input]:
     """The files that the arguments stand for, in order, each once.
 
     Args:
         suffixes: which files of a folder, glob or zip to take; a file given by name is taken whatever its suffix.
         recursive: look into sub-folders too.
         ignore: markers of this program's own output (".saliency."), not taken from folders.
+        failure: told of each argument that stands for nothing while others stand for something; None raises the first.
 
     Raises:
         UsageError: nothing exists under an argument, or nothing suitable lies there.
@@ -70,9 +78,18 @@ def expand(arguments: Sequence[str], *, suffixes: Iterable[str], recursive: bool
     """
     wanted = frozenset(suffixes)
     found: dict[Source, Input] = {}
+    errors: list[PprError] = []
     for argument in arguments:
-        for item in _expand_one(argument, wanted, recursive, ignore):
-            found.setdefault(item.source, item)
+        try:
+            for item in _expand_one(argument, wanted, recursive, ignore):
+                found.setdefault(item.source, item)
+        except PprError as error:
+            errors.append(error)
+    if errors and (failure is None or not found):
+        raise errors[0]
+    for error in errors:
+        assert failure is not None
+        failure(error)
     return list(found.values())
 
 

@@ -149,8 +149,8 @@ def with_preprocessing(model: onnx.ModelProto, normalization: Normalization, sid
     graph = helper.make_graph(
         [*before, *nodes, *after],
         "saliency_with_preprocessing",
-        [helper.make_tensor_value_info("photo", TensorProto.UINT8, ["height", "width", 3])],
-        [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["height", "width"])],
+        [helper.make_tensor_value_info("photo", TensorProto.UINT8, ["photo_height", "photo_width", 3])],
+        [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["photo_height", "photo_width"])],
         [*inner.initializer, *initializers],
     )
     wrapped = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)

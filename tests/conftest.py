@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,3 +66,48 @@ def ppr_process() -> Ppr:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of procedural image/mask pairs: `scenes(count, name="data", size=(64, 48), seed=0)` -> its path."""
+
+    def make(count: int, name: str = "data", size: tuple[int, int] = (64, 48), seed: int = 0) -> Path:
+        import cv2
+
+        from ppr.methods.saliency.procedural import scene
+
+        folder = tmp_path / name
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        for index in range(count):
+            image, mask = scene(*size, seed=seed, index=index)
+            cv2.imwrite(str(folder / f"images/scene{index}.png"), image[..., ::-1])
+            cv2.imwrite(str(folder / f"masks/scene{index}.png"), mask)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def saliency_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the smallest network with random weights: enough for everything but good masks."""
+    import torch
+
+    from ppr.methods.common.checkpoint import Meta, save_checkpoint
+    from ppr.methods.saliency.network import ARCHITECTURES
+
+    torch.manual_seed(0)
+    network = ARCHITECTURES["ras-mobile-s"].build(norm=True)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    return save_checkpoint(path, network.state_dict(), Meta(method="saliency", arch="ras-mobile-s"))
+
+
+@pytest.fixture(scope="session")
+def saliency_data() -> Path:
+    """Real test data, which are not part of the package: $PPR_TEST_DATA, or ../shared/data/saliency beside the repository."""
+    default = Path(__file__).parents[2] / "shared/data/saliency"
+    folder = Path(os.environ.get("PPR_TEST_DATA", default))
+    if not (folder / "ecssd_test.zip").is_file():
+        pytest.skip("no real saliency data (set PPR_TEST_DATA)")
+    return folder

@@ -70,7 +70,11 @@ class Destinations:
         chosen = format or (BY_EXTENSION[extension] if single else "png")
         places = Counter(str(cls._stem(item, keep_tree, out)) for item in inputs)
         ambiguous = frozenset(place for place, count in places.items() if count > 1)
-        return cls(out, single, chosen, suffix, keep_tree, len(kinds), ambiguous)
+        plan = cls(out, single, chosen, suffix, keep_tree, len(kinds), ambiguous)
+        if len(inputs) == 1:  # found before the network is loaded; in a batch it is that one input's failure
+            for kind in kinds:
+                plan.path(inputs[0], kind)
+        return plan
 
     @staticmethod
     def _stem(item: Input, keep_tree: bool, out: Path | None) -> PurePosixPath:

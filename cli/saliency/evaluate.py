@@ -17,7 +17,6 @@ from .infer import load_predictor, parse_size
 
 if TYPE_CHECKING:
     from ppr.methods.saliency.evaluate import Evaluation, Levels, Settings
-    from ppr.methods.saliency.infer import Predictor
 
 NETWORK_ONLY = ("checkpoint", "size", "backend", "device", "threads", "levels", "save_maps")
 STRETCH_NOTE = "every map is min-max stretched before it is scored, as the field's toolkit does"
@@ -148,7 +147,7 @@ def score_network(
 
     sets = [(name, find_pairs([resolve(name)]).pairs[:limit]) for name in data]
     predictor = load_predictor(network)
-    inside = level_source(network, predictor) if levels else None
+    inside = level_source(network) if levels else None
     records, evaluations = [], []
     for (name, pairs), label in zip(sets, distinct(data), strict=True):
         maps = save_maps / label if save_maps and len(sets) > 1 else save_maps
@@ -163,7 +162,7 @@ def score_network(
     return records, evaluations
 
 
-def level_source(network: dict[str, Any], predictor: Predictor) -> Levels:
+def level_source(network: dict[str, Any]) -> Levels:
     """The network in torch, for its levels. An embedded default's name stands for its checkpoint here.
 
     Raises:
@@ -173,11 +172,17 @@ def level_source(network: dict[str, Any], predictor: Predictor) -> Levels:
         raise UsageError("--levels: needs a .safetensors checkpoint", hint="an ONNX file gives its final map only")
     from functools import partial
 
+    import torch
+
+    from ppr.methods.common.training import resolve_device
     from ppr.methods.saliency.levels import level_masks
     from ppr.methods.saliency.torch_backend import load_network
 
     loaded, meta = load_network(network["checkpoint"])
-    return partial(level_masks, loaded, meta.arch, side=parse_size(network["size"]))
+    kind, index = resolve_device(network["device"])
+    if network["threads"]:
+        torch.set_num_threads(network["threads"])
+    return partial(level_masks, loaded.to(torch.device(kind, index[0] if index else 0)), meta.arch, side=parse_size(network["size"]))
 
 
 def score_folder(

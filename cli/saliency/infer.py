@@ -99,13 +99,13 @@ def infer(
     from ppr.methods.saliency.video import VIDEO_SUFFIXES
 
     recursive, fail_fast = given["recursive"], given["fail_fast"]
-    items = expand(inputs, suffixes=SUFFIXES | VIDEO_SUFFIXES, recursive=recursive, ignore=OWN_OUTPUT)
+    batch = output.Batch(fail_fast=fail_fast)
+    items = expand(inputs, suffixes=SUFFIXES | VIDEO_SUFFIXES, recursive=recursive, ignore=OWN_OUTPUT, failure=batch.failure)
     job = plan_job(items, out, kinds, given, watch=watch)
     if watch and not any(Path(argument).is_dir() for argument in inputs):
         raise UsageError("--watch: needs a folder among the inputs")
     predictor = load_predictor(given)
     as_json = as_json or "json" in kinds
-    batch = output.Batch(fail_fast=fail_fast)
     started = time.monotonic()
 
     def handle(todo: list[Input]) -> None:
@@ -263,9 +263,7 @@ def make(item: Input, job: Job, photo: Photo, saliency: Saliency, ms: float) -> 
         return record
     mask = saliency.mask(stretch=job.stretch)
     if job.refinement.needed:
-        mask = (
-            refine.refine(mask, photo.rgb, job.refinement) if job.refinement.edges != "none" else refine.refine(mask, mask, job.refinement)
-        )
+        mask = refine.refine(mask, photo.rgb, job.refinement)
     written = []
     for kind in job.kinds:
         picture = render.render(kind, photo, mask, job.background, record["box"])

@@ -115,7 +115,7 @@ def commented_yaml(config: BaseConfig) -> str:
         field = cls.model_fields[name]
         choices = " | ".join(str(a) for a in get_args(field.annotation) if isinstance(a, str))
         comment = "; ".join(part for part in (field.description, choices) if part)
-        text = yaml.safe_dump({name: value}, default_flow_style=None, width=10_000).strip()
+        text = yaml.safe_dump({name: value}, default_flow_style=True, allow_unicode=True, width=10_000).strip()[1:-1]  # without braces
         lines.append("")
         lines += [f"# {line}" for line in textwrap.wrap(comment, 110)]
         lines.append(text)

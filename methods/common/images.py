@@ -120,6 +120,20 @@ def decode_mask(data: bytes | Path, name: str) -> np.ndarray:
     return grey * np.uint8(255) if 0 < grey.max() <= 1 else grey
 
 
+def reduced(image: np.ndarray, longest: int) -> np.ndarray:
+    """The image with its longest side at most `longest`, by area averaging; smaller ones as they are.
+
+    Shapes:
+        (H, W) or (H, W, 3) uint8 -> the same with h, w.
+    """
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
 def _register_heif(name: str) -> None:
     try:
         import pillow_heif

@@ -188,8 +188,12 @@ class _Fit:
 
     def __init__(self, fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run) -> None:
         self.fabric, self.task, self.config, self.run = fabric, task, config, run
+        names = {parameter: name for name, parameter in task.network.named_parameters()}
         self.network, self.optimizer = fabric.setup(task.network, task.optimizer)
+        # Sharding puts new parameters into the network; the optimizer has to move those.
+        parameters = dict(task.network.named_parameters())
         for group in task.optimizer.param_groups:
+            group["params"] = [parameters[names[parameter]] for parameter in group["params"]]
             group.setdefault("initial_lr", group["lr"])
         self.average = MovingAverage(task.network, config.ema) if config.ema else None
         self.position = Position()
@@ -255,7 +259,7 @@ class _Fit:
             better = score < position.best
             self.save_weights(metrics, best=better)
         losses = {name: total / position.step for name, total in position.totals.items()}
-        position.best, position.stale = min(score, position.best), 0 if better else position.stale + 1
+        position.best, position.stale = (score, 0) if better else (position.best, position.stale + 1)
         position.epoch, position.step, position.totals = position.epoch + 1, 0, {}
         if self.fabric.is_global_zero:
             rate, seconds = self.task.optimizer.param_groups[0]["lr"], round(time.monotonic() - self.started, 1)
@@ -285,7 +289,9 @@ class _Fit:
         }
         if self.average:
             with self.average.applied(network):
-                state["average"] = get_model_state_dict(network, options=FULL)
+                averaged = get_model_state_dict(network, options=FULL)
+                # On the CPU these are the network's own tensors, which will hold the plain weights again after this block.
+                state["average"] = {key: value.clone() for key, value in averaged.items()}
         if self.fabric.is_global_zero:
             self.run.save_state(state)
         self.saved = time.monotonic()

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..common.errors import PprError
 from ..common.files import atomic_open
+from ..common.images import reduced
 from ..common.sources import Source
 from .infer import Predictor, usable_cores
 from .metrics import ImageScores, Totals, score_all
@@ -231,21 +232,12 @@ def _row(item: Item, scores: dict[str, ImageScores]) -> dict[str, object]:
     row: dict[str, object] = {"name": item.name, "width": item.mask.shape[1], "height": item.mask.shape[0], "empty_mask": int(main.empty)}
     row |= {name: getattr(main, name) for name in ("mae", "s", "weighted_f", "adaptive_f", "iou", "boundary_iou")}
     row |= {"max_f": float(main.f_curve.max()), "max_e": float(main.e_curve.max())}
-    row |= {f"{name.replace(chr(47), chr(108))}_mae": score.mae for name, score in scores.items() if name != STRETCHED}
+    row |= {name.replace("/", "level_") + "_mae": score.mae for name, score in scores.items() if name != STRETCHED}
     return row | ({} if item.milliseconds is None else {"ms": round(item.milliseconds, 3)})
 
 
 def _keep_worst(worst: list[tuple[float, int, Worst]], limit: int, item: Item, mae: float, order: int) -> None:
     # Earlier images win ties; `-order` also keeps the heap from comparing arrays.
     if len(worst) < limit or (mae, -order) > worst[0][:2]:
-        entry = Worst(item.name, mae, reduced(item.mask), reduced(item.maps[STRETCHED]), item.image)
+        entry = Worst(item.name, mae, reduced(item.mask, TILE), reduced(item.maps[STRETCHED], TILE), item.image)
         (heapq.heappush if len(worst) < limit else heapq.heapreplace)(worst, (mae, -order, entry))
-
-
-def reduced(image: np.ndarray, longest: int = TILE) -> np.ndarray:
-    """The image with its longest side at most `longest`, by area averaging. (H, W[, 3]) uint8 -> (h, w[, 3]) uint8."""
-    scale = longest / max(image.shape[:2])
-    if scale >= 1:
-        return image.copy()
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

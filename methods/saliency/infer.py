@@ -117,6 +117,7 @@ class OnnxBackend:
     def __init__(self, path: Path, *, device: str, threads: int | None, side: int | None) -> None:
         import onnxruntime
 
+        onnxruntime.set_default_logger_severity(4)  # its warnings mean nothing to a user; errors reach us as exceptions
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads or usable_cores()
@@ -265,6 +266,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_nvidia_driver() -> bool:
+    """Whether the CUDA driver library can be loaded."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def choose_providers(device: str, available: list[str]) -> list[Any]:
     """ONNX Runtime's execution providers for a device name.
 
@@ -274,8 +286,11 @@ def choose_providers(device: str, available: list[str]) -> list[Any]:
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
         raise UsageError(f"--device {device}: not a device", hint="one of: auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and "CUDAExecutionProvider" not in available:
-        raise UsageError(f"--device {device}: ONNX Runtime has no CUDA provider here", hint=f"there are: {', '.join(available)}")
-    if kind == "cuda" or (kind == "auto" and Path("/proc/driver/nvidia/version").exists() and "CUDAExecutionProvider" in available):
+    # The GPU build of ONNX Runtime lists CUDA on machines without a GPU too, and complains at length when it is then asked for.
+    has_cuda = "CUDAExecutionProvider" in available and has_nvidia_driver()
+    if kind == "cuda" and not has_cuda:
+        usable = [name for name in available if name not in ("CUDAExecutionProvider", "TensorrtExecutionProvider")]
+        raise UsageError(f"--device {device}: no NVIDIA driver, or no CUDA in ONNX Runtime", hint=f"providers here: {', '.join(usable)}")
+    if has_cuda and kind != "cpu":
         return [("CUDAExecutionProvider", {"device_id": int(index or 0)}), "CPUExecutionProvider"]
     return ["CPUExecutionProvider"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +13,12 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor
 
 from ..common.files import atomic_path
+from ..common.images import reduced
 from .data import normalize
-from .evaluate import reduced
 from .infer import Saliency, fit
 from .network import ARCHITECTURES, RAS, Level, resize
 
@@ -156,9 +158,12 @@ def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def _show(axes: Axes, picture: np.ndarray, title: str, aspect: float, **style: object):  # type: ignore[no-untyped-def]
+def _show(axes: Axes, picture: np.ndarray, title: str, aspect: float, **style: Any) -> AxesImage:
     """Draw a map of any resolution in the photograph's proportions."""
+    axes.set_axis_on()
     axes.set_title(title, fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
     return axes.imshow(picture, extent=(0, aspect, 0, 1), interpolation="nearest", **style)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from ..common.sources import Source, is_hidden
 from .evaluate import STRETCHED, Evaluation, Item, Settings, tally
 from .pairs import list_files, match
 
+T = TypeVar("T")
 INFER_SUFFIX = ".saliency"  # what `ppr saliency infer` puts between an image's name and the map's suffix
 
 
@@ -88,6 +90,8 @@ def match_maps(pred: Path, gt: Path) -> tuple[list[Matched], list[str], list[str
     masks, maps = _truths(gt), _named(pred)
     ours = {name.removesuffix(INFER_SUFFIX): source for name, source in maps.items() if name.endswith(INFER_SUFFIX)}
     maps = ours or maps
+    if not masks.keys() & maps.keys():  # one of them may be a folder deeper: maps.zip with maps/a.png in it
+        masks, maps = _without_common_folder(masks), _without_common_folder(maps)
     if not masks.keys() & maps.keys():
         raise UsageError(
             f"{pred}: no map has the name of a mask in {gt}",
@@ -120,3 +124,10 @@ def _named(path: Path) -> dict[str, Source]:
     if not named:
         raise UsageError(f"{path}: no images in there")
     return named
+
+
+def _without_common_folder(named: dict[str, T]) -> dict[str, T]:
+    """The same, named from the deepest folder that holds all of them."""
+    folders = {str(PurePosixPath(name).parent) for name in named}
+    common = os.path.commonpath(folders)
+    return {os.path.relpath(name, common): value for name, value in named.items()}

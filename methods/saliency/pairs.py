@@ -112,10 +112,13 @@ def _read_list(path: Path) -> PairSet:
 
 
 def match(files: list[Source], root: str) -> PairSet:
-    """Pair files by folder kind and stem; in a folder of neither kind, a .png is the mask of the .jpg or .webp of its stem."""
-    pictures: dict[tuple[str, str], Source] = {}
-    masks: dict[tuple[str, str], Source] = {}
-    mixed: dict[tuple[str, str], list[Source]] = {}
+    """Pair files by stem and by the folder that says what they are; without such a mask, a .png is the mask of the .jpg or .webp beside it.
+
+    The latter holds in any folder, also one called Imgs, as MSRA10K's is. Of several images or masks that claim one place, the first
+    that is no .png (for masks: that is one) is taken and the others count as without partner.
+    """
+    pictures: dict[tuple[str, str], list[Source]] = {}
+    masks: dict[tuple[str, str], list[Source]] = {}
     for file in files:
         relative = PurePosixPath(os.path.relpath(file.path, root) if root else file.path)
         if relative.suffix.lower() not in images.SUFFIXES or is_hidden(relative):
@@ -126,24 +129,19 @@ def match(files: list[Source], root: str) -> PairSet:
         # The key is the path without the folder that says the kind: train/images/a.jpg pairs with train/masks/a.png.
         if kind:
             at = len(kinds) - 1 - kinds[::-1].index(kind)
-            rest = folders[:at] + folders[at + 1 :]
-            (masks if kind == "m" else pictures)["/".join(rest), relative.stem] = file
-        else:
-            mixed.setdefault(("/".join(folders), relative.stem), []).append(file)
-    for key, group in mixed.items():
-        png = [file for file in group if file.path.lower().endswith(".png")]
-        other = [file for file in group if file not in png]
-        if len(group) == 2 and len(png) == 1:
-            pictures[key], masks[key] = other[0], png[0]
-        else:
-            pictures.update({(f"{key[0]}/{index}" if index else key[0], key[1]): file for index, file in enumerate(group)})
+            folders = folders[:at] + folders[at + 1 :]
+        (masks if kind == "m" else pictures).setdefault(("/".join(folders), relative.stem), []).append(file)
     found = PairSet()
-    for key, image in sorted(pictures.items()):
-        if key in masks:
-            found.pairs.append(Pair("/".join(part for part in key if part), image, masks[key]))
-        else:
-            found.images_alone.append(image)
-    found.masks_alone = [mask for key, mask in sorted(masks.items()) if key not in pictures]
+    for key, group in sorted(pictures.items()):
+        candidates = sorted(group, key=lambda file: file.suffix == ".png")
+        truths = sorted(masks.pop(key, []), key=lambda file: file.suffix != ".png")
+        if not truths and len(candidates) > 1 and candidates[0].suffix != ".png" == candidates[-1].suffix:
+            truths = [candidates.pop()]
+        if truths:
+            found.pairs.append(Pair("/".join(part for part in key if part), candidates.pop(0), truths.pop(0)))
+        found.images_alone += candidates
+        found.masks_alone += truths
+    found.masks_alone += [mask for _key, group in sorted(masks.items()) for mask in group]
     return found
 
 

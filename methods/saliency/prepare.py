@@ -14,6 +14,7 @@ import numpy as np
 
 from ..common.errors import PprError, UsageError
 from ..common.files import atomic_path
+from ..common.images import reduced
 from .pairs import Pair, file_names, read_pair
 from .procedural import scene
 
@@ -98,22 +99,14 @@ def prepare(
             except PprError as error:
                 failed(error)
             else:
-                write_pair(write, name, *_reduced(image, mask, longest), quality=quality)
+                if longest:
+                    image, mask = reduced(image, longest), np.where(reduced(mask, longest) > 127, 255, 0).astype(np.uint8)
+                write_pair(write, name, image, mask, quality=quality)
                 written += 1
             done()
         if not written:
             raise PprError(f"{out}: not written, because no pair is sound")
     return written
-
-
-def _reduced(image: np.ndarray, mask: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    height, width = mask.shape
-    scale = longest / max(height, width) if longest else 1.0
-    if scale >= 1:
-        return image, mask
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    image, mask = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (image, mask))
-    return image, np.where(mask > 127, 255, 0).astype(np.uint8)
 
 
 def synthesise(

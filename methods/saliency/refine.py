@@ -10,6 +10,7 @@ import numpy as np
 
 from ..common.errors import UsageError
 
+GUIDE_SIDE = 512  # longer side at which the guided filter's coefficients are computed
 WORK_PIXELS = 1 << 21  # refinement works on at most 2 megapixels; its result is a soft map that scales up well
 
 
@@ -101,20 +102,38 @@ def clean(mask: np.ndarray, *, largest: bool, min_area: float) -> np.ndarray:
     return np.where(near_kept <= near_dropped, mask, 0).astype(np.uint8)
 
 
-def guided(mask: np.ndarray, rgb: np.ndarray, radius_share: float = 0.012, epsilon: float = 1e-3) -> np.ndarray:
-    """Guided filter (He, Sun, Tang 2010) with the photo's luminance as the guide; box filters throughout."""
-    radius = max(2, round(radius_share * max(mask.shape)))
-    guide = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    target = mask.astype(np.float32) / 255
+def guided(mask: np.ndarray, rgb: np.ndarray, radius_share: float = 0.03, epsilon: float = 1e-4) -> np.ndarray:
+    """Guided filter with the photo's colours as the guide (He, Sun, Tang 2010; sub-sampled as in He, Sun 2015).
+
+    In every window the map is fitted as an affine function of colour. The coefficients are smooth, so they are computed on a small copy
+    and applied to the photo at full size.
+    """
+    height, width = mask.shape
+    shrink = min(1.0, GUIDE_SIDE / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    guide = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    target = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    window = 2 * max(2, round(radius_share * max(size))) + 1
 
     def mean(x: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(x, -1, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        return cv2.boxFilter(x, -1, (window, window), borderType=cv2.BORDER_REFLECT)
 
     guide_mean, target_mean = mean(guide), mean(target)
-    variance = mean(guide * guide) - guide_mean * guide_mean
-    slope = (mean(guide * target) - guide_mean * target_mean) / (variance + epsilon)
-    offset = target_mean - slope * guide_mean
-    return np.rint(255 * np.clip(mean(slope) * guide + mean(offset), 0, 1)).astype(np.uint8)
+    r, g, b = cv2.split(guide)
+    mr, mg, mb = cv2.split(guide_mean)
+    rr, gg, bb = mean(r * r) - mr * mr + epsilon, mean(g * g) - mg * mg + epsilon, mean(b * b) - mb * mb + epsilon
+    rg, rb, gb = mean(r * g) - mr * mg, mean(r * b) - mr * mb, mean(g * b) - mg * mb
+    cr, cg, cb = (mean(c * target) - m * target_mean for c, m in ((r, mr), (g, mg), (b, mb)))
+    # The 3x3 covariance matrix is inverted by cofactors, for all windows at once.
+    irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    determinant = irr * rr + irg * rg + irb * rb
+    slopes = (
+        cv2.merge([irr * cr + irg * cg + irb * cb, irg * cr + igg * cg + igb * cb, irb * cr + igb * cg + ibb * cb]) / determinant[..., None]
+    )
+    offset = target_mean - (slopes * guide_mean).sum(2)
+    slopes, offset = (cv2.resize(mean(x), (width, height), interpolation=cv2.INTER_LINEAR) for x in (slopes, offset))
+    return np.rint(255 * np.clip(np.einsum("hwc,hwc->hw", slopes, rgb) / 255 + offset, 0, 1)).astype(np.uint8)
 
 
 def grabcut(mask: np.ndarray, rgb: np.ndarray, iterations: int = 3) -> np.ndarray:

@@ -103,7 +103,7 @@ def contact_sheet(worst: list[Worst]) -> Image.Image:
 def _strip(entry: Worst) -> np.ndarray:
     """Image (grey where there is none to be had), truth and found map side by side. -> (h, 3 * TILE + 20, 3) uint8."""
     height, width = entry.truth.shape
-    photo = np.full((height, width, 3), 200, np.uint8)
+    photo: np.ndarray = np.full((height, width, 3), 200, np.uint8)
     if entry.image is not None:
         with contextlib.suppress(PprError):  # ready-made maps are scored without their images, which may be damaged
             photo = cv2.resize(images.decode(entry.image.read(), str(entry.image)).rgb, (width, height), interpolation=cv2.INTER_AREA)

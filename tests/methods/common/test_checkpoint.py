@@ -101,7 +101,7 @@ def test_foreign_weights_are_read_without_running_their_code(tmp_path):
     torch.save({"w": Exploit(marker)}, tmp_path / "evil.pth")
     (tmp_path / "evil.safetensors").write_bytes(pickle.dumps(Exploit(marker)))
     for name in ("evil.pth", "evil.safetensors"):
-        with pytest.raises(PprError, match="cannot be read safely|can be read safely"):
+        with pytest.raises(PprError, match="can be read safely"):
             load_weights_file(tmp_path / name)
     assert not marker.exists()
 

@@ -95,9 +95,9 @@ def test_yaml_keeps_every_value(tmp_path_factory, epochs, clip, kind, sizes, dev
     assert load_config(Config, file) == config
 
 
-def test_the_commented_default_is_the_default():
-    text = commented_yaml(Config)
-    assert yaml.safe_load(text) == Config().model_dump(mode="json")
+def test_the_commented_configuration_is_the_configuration():
+    text = commented_yaml(Config(width=24))
+    assert yaml.safe_load(text) == Config(width=24).model_dump(mode="json")
     for field in Config.model_fields.values():
         assert (field.description or "").split()[0] in text
     assert "slow | fast" in text

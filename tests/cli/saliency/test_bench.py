@@ -1,0 +1,21 @@
+"""`ppr saliency bench`: it measures what it says, and refuses nonsense."""
+
+from __future__ import annotations
+
+
+def test_a_row_for_every_setting(ppr):
+    answer = ppr("saliency", "bench", "--size", "64,96", "--threads", "1", "--seconds", "0.2", "--json")
+    assert answer.code == 0, answer.err
+    rows = answer.records
+    assert [(row["backend"], row["size"]) for row in rows] == [("torch", 64), ("onnx", 64), ("torch", 96), ("onnx", 96)]
+    for row in rows:
+        assert 0 < row["net_p50"] <= row["net_p95"]
+        assert abs(row["fps"] - 1000 / row["net_p50"]) < 0.02 * row["fps"]
+        assert row["whole"] >= row["net_p50"]
+        assert row["peak_mb"] > 50
+    assert rows[1]["vs torch"] > 1, "ONNX Runtime is there because it is faster"
+
+
+def test_wrong_numbers(ppr):
+    answer = ppr("saliency", "bench", "--size", "256,big")
+    assert (answer.code, "expected numbers" in answer.err) == (2, True)

@@ -1,0 +1,287 @@
+"""Training: the loss, schedules, recipes, weights from files, and that it learns, resumes and refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from ppr.methods.common.checkpoint import load_checkpoint, read_meta
+from ppr.methods.common.config import commented_yaml, load_config
+from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.runs import Run
+from ppr.methods.saliency.config import RECIPES, TrainConfig
+from ppr.methods.saliency.data import TrainBatches, augment, blank, normalize, read_pair, split
+from ppr.methods.saliency.network import ARCHITECTURES, CAFFE, SYMMETRIC, TORCHVISION, ras_vgg16
+from ppr.methods.saliency.pairs import find_pairs
+from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.train import bce_iou, build, initialise, optimizer, schedule, train
+
+
+@pytest.fixture(scope="module")
+def pairs_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for index in range(12):
+        image, mask = scene(72, 64, seed=1, index=index)
+        Image.fromarray(image).save(folder / "images" / f"{index}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{index}.png")
+    return folder
+
+
+def tiny(folder: Path, **changes) -> TrainConfig:
+    base = {"data": [str(folder)], "arch": "ras-mobile-s", "sizes": [64], "epochs": 2, "batch": 4, "val_fraction": 0.2, "device": "cpu"}
+    return TrainConfig(**(base | changes))
+
+
+def run_training(config: TrainConfig, folder: Path, *, resume: bool = False) -> Run:
+    run = Run(folder)
+    if not resume:
+        run.start(config)
+    train(config, run, resume=resume)
+    return run
+
+
+def test_loss_equals_its_definition_in_float64():
+    rng = np.random.default_rng(0)
+    logit, mask = rng.normal(size=(3, 1, 5, 6)), (rng.random((3, 1, 5, 6)) > 0.6).astype(float)
+    p = 1 / (1 + np.exp(-logit))
+    bce = -(mask * np.log(p) + (1 - mask) * np.log(1 - p)).mean()
+    overlap = (p * mask).sum((1, 2, 3))
+    iou = 1 - (overlap + 1) / (p.sum((1, 2, 3)) + mask.sum((1, 2, 3)) - overlap + 1)
+    found = bce_iou(torch.from_numpy(logit), torch.from_numpy(mask)).item()
+    assert found == pytest.approx(bce + iou.mean(), abs=1e-12)
+
+
+def test_an_empty_mask_pulls_the_map_to_zero():
+    logit = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    bce_iou(logit, torch.zeros(1, 1, 8, 8)).backward()
+    assert (logit.grad > 0).all()
+
+
+def test_schedules():
+    triangle = [schedule("triangular", 100, step) for step in range(100)]
+    assert max(triangle) == triangle[49] == 1.0
+    assert triangle[-1] == 0.0
+    steps = [schedule("steps", 100, step) for step in range(100)]
+    assert (steps[74], steps[75]) == (1.0, 0.1)
+    cosine = [schedule("warmup-cosine", 1000, step) for step in range(1000)]
+    assert max(cosine) == pytest.approx(1.0, abs=1e-3)
+    assert cosine[-1] == pytest.approx(0.01)
+    assert all(a >= b for a, b in zip(cosine[50:], cosine[51:], strict=False))
+
+
+def test_the_eccv_recipe_is_the_papers():
+    config = load_config(TrainConfig, base=RECIPES["eccv"])
+    assert (config.arch, config.batch * config.accumulate, config.loss, config.crop) == ("ras-vgg16", 10, "bce", 0)
+    groups = optimizer(ras_vgg16(), config).param_groups
+    peak = config.lr_head
+    found = sorted((round(group["lr"] / peak, 6), group["weight_decay"]) for group in groups)
+    assert found == [(0.1, 5e-4), (0.2, 0.0), (1.0, 5e-4), (2.0, 0.0)]
+    slow = [g for g in groups if g["lr"] == pytest.approx(0.1 * peak)]
+    assert [tuple(p.shape) for g in slow for p in g["params"]] == [(1, 256, 1, 1)]
+
+
+def test_configuration_errors_name_key_and_remedy(tmp_path):
+    for override, message in (
+        ("epoch=3", "unknown key 'epoch'"),
+        ("epochs=0", "epochs=0"),
+        ("sizes=[8]", "sides are 32 to 2048"),
+        ("arch=ras", "arch='ras'"),
+        ("nonsense", "not of the form"),
+    ):
+        with pytest.raises(UsageError, match=message.replace("[", r"\[")):
+            load_config(TrainConfig, None, [override])
+    with pytest.raises(UsageError) as error:
+        load_config(TrainConfig, None, ["epoch=3"])
+    assert error.value.hint == "did you mean 'epochs'?"
+
+
+def test_printed_configuration_reads_back(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(commented_yaml(TrainConfig()))
+    assert load_config(TrainConfig, path) == TrainConfig()
+
+
+def test_the_defaults_file_in_examples_is_valid():
+    path = Path(__file__).parents[3] / "examples" / "saliency" / "ras-mobile.yaml"
+    assert load_config(TrainConfig, path).arch == "ras-mobile"
+
+
+@pytest.mark.parametrize("normalization", [CAFFE, SYMMETRIC, TORCHVISION])
+def test_normalization(normalization):
+    pixel = normalize(np.array([[[10, 100, 200]]], np.uint8), normalization)[:, 0, 0].numpy()
+    expected = (np.array([10, 100, 200]) / normalization.scale - normalization.mean) / normalization.std
+    np.testing.assert_allclose(pixel, expected[::-1] if normalization.bgr else expected, rtol=1e-6)
+
+
+def test_augmentation_moves_image_and_mask_together():
+    """An image that is white exactly where its mask is stays so under cropping, mirroring and rotation."""
+    mask = np.zeros((90, 120), np.uint8)
+    mask[20:60, 30:80] = 255
+    image = np.repeat(mask[..., None], 3, 2)
+    config = TrainConfig(crop=0.3, rotate=20.0)
+    for seed in range(20):
+        x, y = augment(image, mask, config, np.random.default_rng(seed))
+        assert x.shape[:2] == y.shape
+        assert ((x[..., 0] > 127) != (y > 127)).mean() < 0.02
+
+
+def test_blank_images_have_the_shape_asked_for():
+    for seed in range(12):
+        found = blank((33, 65), np.random.default_rng(seed))
+        assert (found.shape, found.dtype) == ((33, 65, 3), np.uint8)
+
+
+def test_batches_depend_on_seed_and_epoch_alone(pairs_folder):
+    config = tiny(pairs_folder, sizes=[48, 64], crop=0.2, jitter=0.5, blank=0.2)
+    pairs = find_pairs([pairs_folder]).pairs
+    first, second = (TrainBatches(pairs, config, SYMMETRIC) for _ in range(2))
+    for a, b in zip(first(3), second(3), strict=True):
+        assert torch.equal(a.image, b.image)
+        assert torch.equal(a.mask, b.mask)
+    assert not torch.equal(next(iter(first(3))).image[0, 0, :48, :48], next(iter(first(4))).image[0, 0, :48, :48])
+
+
+def test_processes_share_an_epoch_without_overlap(pairs_folder):
+    pairs = find_pairs([pairs_folder]).pairs
+    config = tiny(pairs_folder, batch=3)
+    drawn = [
+        [draw.index for batch in TrainBatches(pairs, config, SYMMETRIC, rank=rank, world=2).draws(0) for draw in batch] for rank in (0, 1)
+    ]
+    assert sorted(drawn[0] + drawn[1]) == list(range(12))
+
+
+def test_split_is_disjoint_and_complete(pairs_folder):
+    pairs = find_pairs([pairs_folder]).pairs
+    training, held_out = split(pairs, 0.2, seed=0)
+    assert len(held_out) == 2
+    assert sorted(training + held_out, key=lambda pair: pair.name) == pairs
+
+
+def test_masks_of_another_size_are_refused_or_resized(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    image, mask = scene(64, 48, seed=0)
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
+    Image.fromarray(mask).resize((32, 24)).save(tmp_path / "masks" / "a.png")
+    (pair,) = find_pairs([tmp_path]).pairs
+    with pytest.raises(PprError, match="32x24, its image is 64x48"):
+        read_pair(pair)
+    assert read_pair(pair, resize_masks=True)[1].shape == (48, 64)
+
+
+def test_it_learns_and_a_checkpoint_says_what_it_is(pairs_folder, tmp_path):
+    """Eight pairs, two hundred steps: the network fits them to a mean absolute error below .03."""
+    listed = tmp_path / "eight.txt"
+    names = [f"{pairs_folder}/images/{index}.png {pairs_folder}/masks/{index}.png" for index in range(8)]
+    listed.write_text("\n".join(names * 25))
+    config = tiny(
+        listed, val=[str(listed)], sizes=[96], epochs=4, optimizer="adamw", schedule="warmup-cosine", lr_head=5e-3, lr_trunk=5e-3, crop=0.0
+    )
+    run = run_training(config, tmp_path / "run")
+    history = run.history()
+    assert history[-1]["level1"] < 0.5 * history[0]["level1"]
+    meta = read_meta(run.best)
+    assert (meta.method, meta.arch, meta.data["pairs"]) == ("saliency", "ras-mobile-s", 200)
+    assert meta.config["lr_head"] == 5e-3
+    network = build(config)
+    network.load_state_dict(load_checkpoint(run.last).state)
+    errors = []
+    for pair in {pair.name: pair for pair in find_pairs([listed]).pairs}.values():
+        image, mask = read_pair(pair)
+        resized = np.asarray(Image.fromarray(image).resize((96, 96), Image.Resampling.BILINEAR))
+        with torch.inference_mode():
+            found = torch.sigmoid(network.eval()(normalize(resized, SYMMETRIC)[None])[0])[0, 0].numpy()
+        errors.append(np.abs(found - np.asarray(Image.fromarray(mask).resize((96, 96), Image.Resampling.BILINEAR)) / 255).mean())
+    assert np.mean(errors) < 0.03
+
+
+def test_resumed_training_ends_with_the_same_weights(pairs_folder, tmp_path):
+    config = tiny(pairs_folder, epochs=3, ema=0.9, crop=0.2, accumulate=2)
+    whole = run_training(config, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(progress):
+        if (progress.epoch, progress.step) == (2, 3):
+            raise Stop
+
+    broken = Run(tmp_path / "broken", report=interrupt)
+    broken.start(config)
+    with pytest.raises(Stop):
+        train(config, broken)
+    resumed = run_training(config, tmp_path / "broken", resume=True)
+    for name in ("last", "best"):
+        ours, theirs = load_checkpoint(getattr(resumed, name)).state, load_checkpoint(getattr(whole, name)).state
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert [record["epoch"] for record in resumed.history()] == [1, 2, 3]
+
+
+def test_a_diverging_loss_stops_and_keeps_the_last_good_weights(pairs_folder, tmp_path):
+    config = tiny(pairs_folder, epochs=30, lr_head=1e30, lr_trunk=1e30)
+    run = Run(tmp_path / "run")
+    run.start(config)
+    with pytest.raises(PprError, match="loss is") as error:
+        train(config, run)
+    assert "learning rate" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_folded_trunk_weights_load(pairs_folder, tmp_path, batch_norm):
+    torch.manual_seed(0)
+    trunk = ARCHITECTURES["ras-mobile-s"].build(norm=False).trunk
+    path = tmp_path / "trunk.safetensors"
+    state = {key.replace(".conv.", "."): value.clone() for key, value in trunk.state_dict().items()}
+    save_file(state | {"head.weight": torch.zeros(3)}, path)
+    config = tiny(pairs_folder, backbone_weights=str(path), trunk_batch_norm=batch_norm)
+    network = build(config).eval()
+    images = torch.rand(6, 3, 64, 64) * 2 - 1
+    initialise(network, config, images)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.trunk(images)[-1], trunk.eval()(images)[-1], atol=1e-4, rtol=1e-4)
+
+
+def test_torchvision_vgg_weights_load_and_others_do_not(tmp_path):
+    network = ras_vgg16()
+    state = {f"features.{key}": torch.randn_like(value) for key, value in network.trunk.features.state_dict().items()}
+    torch.save(state | {"classifier.0.weight": torch.zeros(2, 2)}, tmp_path / "vgg16.pth")
+    config = TrainConfig(arch="ras-vgg16", backbone_weights=str(tmp_path / "vgg16.pth"))
+    initialise(network, config)
+    assert torch.equal(network.trunk.features[0].weight, state["features.0.weight"])
+    with pytest.raises(PprError, match="do not fit"):
+        initialise(ARCHITECTURES["ras-resnet50"].build(), TrainConfig(arch="ras-resnet50", backbone_weights=str(tmp_path / "vgg16.pth")))
+
+
+def test_pickled_code_in_a_weights_file_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"features.0.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(PprError, match="cannot|safely"):
+        initialise(ras_vgg16(), TrainConfig(arch="ras-vgg16", backbone_weights=str(tmp_path / "evil.pth")))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_named(pairs_folder, tmp_path):
+    run = run_training(tiny(pairs_folder, epochs=1), tmp_path / "run")
+    with pytest.raises(PprError, match="holds 'ras-mobile-s', not 'ras-mobile'") as error:
+        initialise(build(TrainConfig()), TrainConfig(init=str(run.best)))
+    assert "--arch ras-mobile-s" in (error.value.hint or "")
+
+
+def test_metrics_are_lines_of_json(pairs_folder, tmp_path):
+    run = run_training(tiny(pairs_folder, epochs=2), tmp_path / "run")
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert all(math.isfinite(record["val_mae"]) for record in records)
+    assert (run.path / "curves.png").stat().st_size > 1000
