@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -42,11 +43,13 @@ def list_methods(as_json: bool) -> None:
     """The papers, their verbs, and whether their extras are installed."""
     from . import extras
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for method, paper in PAPERS.items():
-        row = {"method": method, "paper": paper.title, "published": paper.published, "url": paper.url, "verbs": verbs(method)}
+        names = verbs(method)
+        row: dict[str, Any] = {"method": method, "paper": paper.title, "published": paper.published, "url": paper.url}
+        row |= {"verbs": names if as_json else " ".join(names)}
         row |= {"extra": paper.extra, "installed": paper.extra is None or extras.installed(paper.extra)}
-        rows.append(row if as_json else row | {"verbs": " ".join(verbs(method))})
+        rows.append(row)
     output.table(rows, as_json=as_json)
     missing = sorted({str(row["extra"]) for row in rows if not row["installed"]})
     if missing:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
 from ppr.methods.common.checkpoint import Meta, package_version
@@ -23,6 +22,7 @@ from ppr.methods.saliency.network import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_
 
 from . import onnx as exporter
 from . import torchscript
+from .preprocessing import with_preprocessing
 
 
 class SaliencyGraph(nn.Module):
@@ -51,7 +51,7 @@ class RembgGraph(nn.Module):
 
     def __init__(self, graph: SaliencyGraph, normalization: Normalization) -> None:
         super().__init__()
-        self.graph = graph
+        self.inner = graph
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
         own_mean, own_std = (torch.tensor(v).view(1, 3, 1, 1) for v in (normalization.mean, normalization.std))
         self.register_buffer("gain", std * 255 / normalization.scale / own_std)
@@ -60,7 +60,7 @@ class RembgGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         x = image * self.gain + self.offset
-        return self.graph(x.flip(1) if self.bgr else x)
+        return self.inner(x.flip(1) if self.bgr else x)
 
 
 class HalfGraph(nn.Module):
@@ -68,10 +68,10 @@ class HalfGraph(nn.Module):
 
     def __init__(self, graph: nn.Module) -> None:
         super().__init__()
-        self.graph = graph.half()
+        self.inner = graph.half()
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found = self.graph(image.half())
+        found = self.inner(image.half())
         return tuple(o.float() for o in found) if isinstance(found, tuple) else found.float()
 
 
@@ -96,66 +96,6 @@ def metadata(meta: Meta, side: int, profile: str, precision: str) -> dict[str, A
         "ppr_version": package_version(),
         "trained_with_ppr": meta.version,
     }
-
-
-def with_preprocessing(model: onnx.ModelProto, normalization: Normalization, side: int) -> onnx.ModelProto:
-    """Wrap a plain graph of fixed size: (H, W, 3) uint8 RGB of any size -> (H, W) uint8 mask.
-
-    The resize is Pillow's antialiased bilinear on 8-bit values, as `infer` does it, so that both give the same mask.
-    """
-    constants = {
-        "one": np.array([1], np.int64),
-        "target": np.array([1, 3, side, side], np.int64),
-        "mean": np.float32(normalization.mean).reshape(1, 3, 1, 1),
-        "std": np.float32(normalization.std).reshape(1, 3, 1, 1),
-        "scale": np.float32(normalization.scale),
-        "reversed": np.array([2, 1, 0], np.int64),
-        "top": np.float32(255),
-        "axes": np.array([0, 1], np.int64),
-    }
-    used = {"mean", "std", "scale", "target", "one", "top", "axes"} | ({"reversed"} if normalization.bgr else set())
-    last = "scaled" if normalization.bgr else "network_input"
-    before = [
-        helper.make_node("Transpose", ["photo"], ["chw"], perm=[2, 0, 1]),
-        helper.make_node("Unsqueeze", ["chw", "first"], ["nchw"]),
-        helper.make_node(
-            "Resize", ["nchw", "", "", "target"], ["small"], mode="linear", antialias=1, coordinate_transformation_mode="half_pixel"
-        ),
-        helper.make_node("Cast", ["small"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["float", "scale"], ["unit"]),
-        helper.make_node("Sub", ["unit", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "std"], [last]),
-    ]
-    if normalization.bgr:
-        before.append(helper.make_node("Gather", ["scaled", "reversed"], ["network_input"], axis=1))
-    after = [
-        helper.make_node("Shape", ["photo"], ["height_width"], start=0, end=2),
-        helper.make_node("Concat", ["one", "one", "height_width"], ["full_size"], axis=0),
-        helper.make_node("Resize", ["saliency", "", "", "full_size"], ["full"], mode="linear", coordinate_transformation_mode="half_pixel"),
-        helper.make_node("Mul", ["full", "top"], ["levels"]),
-        helper.make_node("Round", ["levels"], ["rounded"]),
-        helper.make_node("Cast", ["rounded"], ["bytes"], to=TensorProto.UINT8),
-        helper.make_node("Squeeze", ["bytes", "axes"], ["mask"]),
-    ]
-    inner = compose.add_prefix(model, "net_").graph
-    rename = {inner.input[0].name: "network_input", inner.output[0].name: "saliency"}
-    nodes = []
-    for node in inner.node:
-        node.input[:] = [rename.get(name, name) for name in node.input]
-        node.output[:] = [rename.get(name, name) for name in node.output]
-        nodes.append(node)
-    initializers = [numpy_helper.from_array(np.asarray(constants[name]), name) for name in sorted(used)]
-    initializers.append(numpy_helper.from_array(np.array([0], np.int64), "first"))
-    graph = helper.make_graph(
-        [*before, *nodes, *after],
-        "saliency_with_preprocessing",
-        [helper.make_tensor_value_info("photo", TensorProto.UINT8, ["photo_height", "photo_width", 3])],
-        [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["photo_height", "photo_width"])],
-        [*inner.initializer, *initializers],
-    )
-    wrapped = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-    wrapped.functions.extend(model.functions)
-    return wrapped
 
 
 Precision = Literal["fp32", "fp16", "fp16w", "int8"]

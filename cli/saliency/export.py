@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,21 @@ CALIBRATION_IMAGES = 200
     help="Folder or zip of photos for int8. [default: bundled and synthetic]",
 )
 @click.option("--verify/--no-verify", default=True, help="Compare with torch before the file is put in place. [default: verify]")
+@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="A line for the model card inside the file; repeatable.")
 @options.out("File to write. [default: ./ARCH.onnx, .pt or .safetensors]")
 @options.overwrite
 @options.json_lines
 @options.quiet
 def export(
-    checkpoint: str, format: str, size: str, out: Path | None, calibration: Path | None, overwrite: bool, as_json: bool, **given: Any
+    checkpoint: str,
+    format: str,
+    size: str,
+    out: Path | None,
+    calibration: Path | None,
+    notes: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Write a checkpoint as ONNX, TorchScript or safetensors, compare it with torch, and print its size and speed.
 
@@ -68,6 +78,7 @@ def export(
     request = exporter.Request(side=0 if size == "dynamic" else int(size), **given)
     request.check()
     network, meta = load_network(checkpoint)
+    meta = replace(meta, notes=meta.notes | parse_notes(notes))
     path = out or Path(f"{meta.arch}{SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)
     if format == "safetensors":
@@ -86,6 +97,19 @@ def export(
     for key, value in report.items():
         if key != "path":
             output.note(f"  {key}: {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+
+
+def parse_notes(notes: tuple[str, ...]) -> dict[str, str]:
+    """`KEY=TEXT` strings.
+
+    Raises:
+        UsageError: one without a key or text.
+    """
+    pairs = [note.partition("=") for note in notes]
+    for note, (key, _, text) in zip(notes, pairs, strict=True):
+        if not key or not text:
+            raise UsageError(f"--note {note}: not of the form key=text", hint="for example --note licence=CC-BY-4.0")
+    return {key: text for key, _, text in pairs}
 
 
 def save_checkpoint(network: Any, meta: Any, path: Path, *, half: bool, overwrite: bool) -> dict[str, Any]:

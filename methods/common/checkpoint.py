@@ -56,18 +56,27 @@ def package_version() -> str:
 
 
 def save_checkpoint(path: Path, state: dict[str, Tensor], meta: Meta, *, overwrite: bool = True) -> Path:
-    """Write weights and metadata, whole or not at all.
+    """Write weights and metadata, whole or not at all. Of absolute paths in the configuration only the file's name is kept.
 
     Raises:
         PprError: the file cannot be written.
     """
     from safetensors.torch import save_file
 
-    described = asdict(meta) | {"version": meta.version or package_version()}
+    described = asdict(meta) | {"config": _without_folders(meta.config), "version": meta.version or package_version()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     with atomic_path(path, overwrite=overwrite) as temporary:
         save_file(tensors, temporary, metadata={"ppr": json.dumps(described)})
     return path
+
+
+def _without_folders(value: Any) -> Any:
+    """Absolute paths, which tell about the machine and mean nothing on another, shortened to the file's name, in nested values too."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def load_checkpoint(path: Path, *, method: str | None = None) -> Checkpoint:

@@ -263,10 +263,7 @@ def _explained(dataset: Dataset) -> Iterator[None]:
     try:
         yield
     except requests.HTTPError as error:
-        answer = f"{error.response.status_code} {error.response.reason}"
-        raise PprError(
-            f"{dataset.name}: {dataset.url} answers {answer}", hint="try later, or look for the data set's new address"
-        ) from error
+        raise PprError(f"{dataset.name}: {error}", hint="try later, or look for the data set's new address") from error
     except requests.RequestException as error:
         host = urllib.parse.urlsplit(dataset.url).netloc
         raise PprError(

@@ -11,6 +11,7 @@ import functools
 import heapq
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -213,13 +215,24 @@ def _scorer(workers: int) -> Iterator[Callable[..., Iterator[dict[str, ImageScor
     # Spawned, because the network's threads do not survive a fork.
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
-        yield functools.partial(pool.map, score_all)
+        yield functools.partial(_submit, pool)
     except BrokenProcessPool as error:
         raise PprError(
             "a metrics process died, perhaps for lack of memory", hint="--workers 0 computes them in the main process"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, *arguments: list[Any]) -> Iterator[dict[str, ImageScores]]:
+    """`pool.map(score_all, ...)`. Workers start in here; an interrupt ignored meanwhile stays ignored in them, also while they import."""
+    if threading.current_thread() is not threading.main_thread():
+        return pool.map(score_all, *arguments)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return pool.map(score_all, *arguments)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _start_worker() -> None:

@@ -258,7 +258,10 @@ def fit(rgb: np.ndarray, side: int) -> np.ndarray:
         target = tuple(max(NATIVE_STEP, round(length * shrink / NATIVE_STEP) * NATIVE_STEP) for length in (width, height))  # type: ignore[assignment]
     if target == (width, height):
         return rgb
-    return np.asarray(Image.fromarray(rgb).resize(target, Image.Resampling.BILINEAR))
+    # One axis at a time: Pillow chooses the order by the image's shape, and rounds between the two passes, so that an exported graph
+    # could not do the same.
+    columns = Image.fromarray(rgb).resize((target[0], height), Image.Resampling.BILINEAR)
+    return np.asarray(columns.resize(target, Image.Resampling.BILINEAR))
 
 
 def usable_cores() -> int:

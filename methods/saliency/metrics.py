@@ -75,19 +75,16 @@ def score(saliency: np.ndarray, mask: np.ndarray, *, stretch: bool = True) -> Im
     for name, measure in toolkit.items():
         if not (empty and name in ("wf", "f")):
             measure.step(values, truth, normalize=False)
-    common = {
-        "mae": float(toolkit["mae"].get_results()["mae"]),
-        "s": float(toolkit["s"].get_results()["sm"]),
-        "e_curve": toolkit["e"].get_results()["em"]["curve"],
-    }
+    mae, s = float(toolkit["mae"].get_results()["mae"]), float(toolkit["s"].get_results()["sm"])
+    e_curve = toolkit["e"].get_results()["em"]["curve"]
     if empty:
-        nothing = np.full(THRESHOLDS, np.nan)
-        undefined = dict.fromkeys(("weighted_f", "adaptive_f", "iou", "boundary_iou"), float("nan"))
-        return ImageScores(empty=True, **common, **undefined, precision=nothing, recall=nothing, f_curve=nothing)
+        nan, nothing = float("nan"), np.full(THRESHOLDS, np.nan)
+        return ImageScores(empty, mae, s, nan, nan, nan, nan, precision=nothing, recall=nothing, f_curve=nothing, e_curve=e_curve)
     overlap = toolkit["f"].get_results()
     return ImageScores(
-        empty=False,
-        **common,
+        empty,
+        mae,
+        s,
         weighted_f=float(toolkit["wf"].get_results()["wfm"]),
         adaptive_f=float(overlap["f"]["adaptive"]),
         iou=float(overlap["iou"]["binary"]),
@@ -95,6 +92,7 @@ def score(saliency: np.ndarray, mask: np.ndarray, *, stretch: bool = True) -> Im
         precision=overlap["p"]["dynamic"],
         recall=overlap["r"]["dynamic"],
         f_curve=overlap["f"]["dynamic"],
+        e_curve=e_curve,
     )
 
 
@@ -156,7 +154,7 @@ class Totals:
         for sums in (self.sums, self.curves):
             for name in sums:
                 if not scores.empty or name in ("mae", "s", "e_curve"):
-                    sums[name] += getattr(scores, name)  # type: ignore[operator]
+                    sums[name] += getattr(scores, name)
 
     def mean(self, name: str) -> float:
         return self.sums[name] / self._count(name)

@@ -66,7 +66,7 @@ def test_axes_opset_and_metadata_are_as_asked(small, tmp_path):
 
 def test_parity_sees_a_difference(small, tmp_path):
     """The check that guards every export must be able to fail."""
-    module, model = small
+    _module, model = small
     exporter.save(model, tmp_path / "m.onnx", metadata={})
     other = Small().eval()
     assert exporter.parity(tmp_path / "m.onnx", other, [[torch.rand(1, 3, 16, 16)]]).max_difference > 1e-3

@@ -234,10 +234,7 @@ def test_png_and_lossless_webp_of_the_same_pixels_give_the_same_mask(ppr, photo,
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "LA", "RGBA", "I;16", "1", "F"])
 def test_every_kind_of_picture_is_taken(ppr, tmp_path, mode):
     image = Image.fromarray(scene(90, 70, seed=5)[0])
-    if mode == "I;16":
-        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
-    else:
-        image = image.convert(mode)
+    image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
     path = tmp_path / ("x.tif" if mode in ("CMYK", "F") else "x.png")
     image.save(path)
     assert ppr("saliency", "infer", path).code == 0

@@ -128,3 +128,12 @@ def test_weights_that_do_not_fit_are_counted_and_named():
     message = caught.value.message
     assert "1 missing (bias, …), 1 unknown (offset, …), 1 misshapen (weight, …)" in message
     assert torch.equal(network.weight, before)
+
+
+def test_paths_of_the_machine_do_not_travel_in_a_checkpoint(tmp_path):
+    meta = Meta(
+        method="m", arch="a", config={"data": [str(tmp_path / "set.zip"), "relative/x.zip"], "init": str(tmp_path / "w.pth"), "lr": 0.1}
+    )
+    path = save_checkpoint(tmp_path / "c.safetensors", {"w": torch.zeros(2)}, meta)
+    assert read_meta(path).config == {"data": ["set.zip", "relative/x.zip"], "init": "w.pth", "lr": 0.1}
+    assert str(tmp_path).encode() not in path.read_bytes()

@@ -217,6 +217,7 @@ def recorded_norms(tmp_path: Path, clip: float) -> list[float]:
         def step(self, closure: Any = None) -> None:
             gradients = [parameter.grad for group in self.param_groups for parameter in group["params"]]
             norms.append(torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm().item())
+            super().step(closure)
 
     network = build(random=False)
     optimizer = Watching(network.parameters(), lr=1e-4, momentum=0.9)

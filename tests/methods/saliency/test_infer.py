@@ -143,7 +143,7 @@ def test_files_that_are_no_network_are_refused(tmp_path):
     for path in (text, half, empty):
         with pytest.raises(PprError, match=path.name):
             Predictor.load(path)
-    with pytest.raises(UsageError, match="needs an .onnx file"):
+    with pytest.raises(UsageError, match=r"needs an \.onnx file"):
         Predictor.load(checkpoint_path("ras-mobile"), backend="onnx")
     with pytest.raises(PprError, match="no such checkpoint"):
         Predictor.load("ras-mobil")

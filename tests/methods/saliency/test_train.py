@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_schedules():
     cosine = [schedule("warmup-cosine", 1000, step) for step in range(1000)]
     assert max(cosine) == pytest.approx(1.0, abs=1e-3)
     assert cosine[-1] == pytest.approx(0.01)
-    assert all(a >= b for a, b in zip(cosine[50:], cosine[51:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(cosine))
 
 
 def test_the_eccv_recipe_is_the_papers():
@@ -267,7 +268,7 @@ def test_pickled_code_in_a_weights_file_is_not_run(tmp_path):
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"features.0.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(PprError, match="cannot|safely"):
+    with pytest.raises(PprError, match="read safely"):
         initialise(ras_vgg16(), TrainConfig(arch="ras-vgg16", backbone_weights=str(tmp_path / "evil.pth")))
     assert not (tmp_path / "ran").exists()
 
