@@ -87,9 +87,9 @@ def expand(
             errors.append(error)
     if errors and (failure is None or not found):
         raise errors[0]
-    for error in errors:
+    for missing in errors:
         assert failure is not None
-        failure(error)
+        failure(missing)
     return list(found.values())
 
 

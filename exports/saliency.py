@@ -49,6 +49,9 @@ class RembgGraph(nn.Module):
     normalisation and applies the network's own.
     """
 
+    gain: Tensor
+    offset: Tensor
+
     def __init__(self, graph: SaliencyGraph, normalization: Normalization) -> None:
         super().__init__()
         self.inner = graph

@@ -30,7 +30,7 @@ def data() -> None:
     """
 
 
-@data.command()
+@data.command(short_help="Find what is wrong with image/mask pairs.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--against", multiple=True, metavar="TESTSET", help="A test set whose images must not be in the data; repeatable.")
 @options.json_lines
@@ -74,7 +74,7 @@ def show(report: Report) -> None:
             click.echo(f"{kind}: … and {counts[kind] - SHOWN} more (--json lists all)")
 
 
-@data.command()
+@data.command(short_help="Write a clean set: one layout, binary masks.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @options.out("New .zip, or folder, with images/ and masks/.", required=True)
 @click.option("--longest", type=click.IntRange(16, 8192), default=None, help="Longest side in pixels; larger images are reduced.")
@@ -97,7 +97,7 @@ def prepare(paths: tuple[str, ...], out: Path, longest: int | None, quality: int
     return batch.exit_code()
 
 
-@data.command()
+@data.command(short_help="Make up scenes with exact masks.")
 @options.out("New .zip, or folder, with images/ and masks/.", required=True)
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many scenes.")
 @click.option("--size", default="256x192", show_default=True, metavar="WxH", help="Their size in pixels.")

@@ -52,8 +52,14 @@ def decode(data: bytes | Path, name: str, *, at_least: int | None = None) -> Pho
     return decode_frames(data, name, at_least=at_least, limit=1)[0]
 
 
-def decode_frames(data: bytes | Path, name: str, *, at_least: int | None = None, limit: int | None = None) -> list[Photo]:
-    """Like `decode`, for the frames of an animation or the pages of a TIFF, `limit` of them at most."""
+def decode_frames(
+    data: bytes | Path, name: str, *, at_least: int | None = None, limit: int | None = None, mask: bool = False
+) -> list[Photo]:
+    """Like `decode`, for the frames of an animation or the pages of a TIFF, `limit` of them at most.
+
+    Args:
+        mask: it is a mask, not a photo: what is transparent is black, and deep greys that do not exceed 255 are 8-bit values.
+    """
     size = data.stat().st_size if isinstance(data, Path) else len(data)
     if size == 0:
         raise PprError(f"{name}: empty file (0 bytes)")
@@ -65,7 +71,7 @@ def decode_frames(data: bytes | Path, name: str, *, at_least: int | None = None,
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(data if isinstance(data, Path) else io.BytesIO(data)) as image:
-                return _frames(image, name, at_least, limit)
+                return _frames(image, name, at_least, limit, mask)
     except PprError:
         raise
     except UnidentifiedImageError as error:
@@ -74,7 +80,7 @@ def decode_frames(data: bytes | Path, name: str, *, at_least: int | None = None,
         raise PprError(f"{name}: damaged or truncated image ({_reason(error)}; {size:,} bytes)", hint="copy the file again") from error
 
 
-def _frames(image: Image.Image, name: str, at_least: int | None, limit: int | None) -> list[Photo]:
+def _frames(image: Image.Image, name: str, at_least: int | None, limit: int | None, mask: bool) -> list[Photo]:
     width, height = image.size
     count = getattr(image, "n_frames", 1)
     wanted = min(count, limit or count)
@@ -87,26 +93,32 @@ def _frames(image: Image.Image, name: str, at_least: int | None, limit: int | No
     for index in range(wanted):
         if index:
             image.seek(index)
-        rgb, alpha = _to_rgb(ImageOps.exif_transpose(image))
+        rgb, alpha = _to_rgb(ImageOps.exif_transpose(image), "black" if mask else "white", shallow=mask)
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         photos.append(Photo(rgb, alpha, (height, width) if turned else (width, height), notices, index))
     return photos
 
 
-def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Any Pillow mode to 8-bit RGB and, where there is transparency, its alpha; 16-bit and float greys are scaled, not clipped."""
+def _to_rgb(image: Image.Image, behind: str, *, shallow: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Any Pillow mode to 8-bit RGB on the colour `behind` and, where there is transparency, its alpha.
+
+    16-bit and float greys are scaled, not clipped; with `shallow`, integers that do not exceed 255 stay as they are.
+    """
     if image.mode.startswith("I;16"):
-        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        deep = np.asarray(image).astype(np.uint16)
+        grey = (deep if shallow and deep.max() <= 255 else deep >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, 2), None
     if image.mode in ("I", "F"):
         grey = np.asarray(image, dtype=np.float32)
         top = 65535.0 if image.mode == "I" else max(float(np.nanmax(grey, initial=0.0)), 1e-9)
+        if image.mode == "I" and shallow and grey.max() <= 255:
+            top = 255.0
         scaled = np.nan_to_num(np.clip(grey / top, 0, 1)) * 255
         return np.repeat(scaled.astype(np.uint8)[..., None], 3, 2), None
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return np.asarray(Image.alpha_composite(white, rgba).convert("RGB")), np.asarray(rgba.getchannel("A"))
+        canvas = Image.new("RGBA", rgba.size, behind)
+        return np.asarray(Image.alpha_composite(canvas, rgba).convert("RGB")), np.asarray(rgba.getchannel("A"))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), None
 
 
@@ -116,7 +128,7 @@ def decode_mask(data: bytes | Path, name: str) -> np.ndarray:
     Raises:
         PprError: as `decode`.
     """
-    grey = decode(data, name).rgb.max(axis=2)
+    grey = decode_frames(data, name, limit=1, mask=True)[0].rgb.max(axis=2)
     return grey * np.uint8(255) if 0 < grey.max() <= 1 else grey
 
 

@@ -109,7 +109,7 @@ def launch(config: BaseTrainConfig) -> Fabric:
     accelerator, index = resolve_device(config.device)
     if config.precision == "16" and accelerator == "cpu":
         raise UsageError("--precision 16: needs a GPU", hint="use bf16 or 32 on the CPU")
-    precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision]
+    precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision]
     strategy: Any = "ddp" if config.devices > 1 and config.strategy == "auto" else config.strategy
     if strategy == "fsdp":
         from lightning_fabric.strategies import ModelParallelStrategy
@@ -218,9 +218,11 @@ class _Fit:
             with self.fabric.no_backward_sync(self.network, enabled=not complete):
                 losses = self.task.step(self.network, batch)
                 total = torch.stack(list(losses.values())).sum()
-                if not torch.isfinite(total):
+                # Summed over the processes, so that all stop if one has to; alone, the others would wait for it for ever.
+                joint = self.fabric.all_reduce(total.detach(), reduce_op="sum") if self.fabric.world_size > 1 else total
+                if not torch.isfinite(joint):
                     raise PprError(
-                        f"loss is {total.item()} in epoch {position.epoch + 1}, step {index + 1}",
+                        f"loss is {joint.item()} in epoch {position.epoch + 1}, step {index + 1}",
                         hint=f"lower the learning rate or set clip=1; the last good weights are in {self.run.path}",
                     )
                 self.fabric.backward(total / group_size)
@@ -272,7 +274,7 @@ class _Fit:
         return bool(self.fabric.broadcast(condition)) if self.fabric.world_size > 1 else condition
 
     def save_weights(self, metrics: dict[str, float], *, best: bool) -> None:
-        state = get_model_state_dict(self.task.network, options=FULL)
+        state: Any = get_model_state_dict(self.task.network, options=FULL)
         if self.fabric.is_global_zero:
             meta = replace(self.task.meta, epoch=self.position.epoch + 1, metrics=metrics)
             save_checkpoint(self.run.last, state, meta)
@@ -289,7 +291,7 @@ class _Fit:
         }
         if self.average:
             with self.average.applied(network):
-                averaged = get_model_state_dict(network, options=FULL)
+                averaged: Any = get_model_state_dict(network, options=FULL)
                 # On the CPU these are the network's own tensors, which will hold the plain weights again after this block.
                 state["average"] = {key: value.clone() for key, value in averaged.items()}
         if self.fabric.is_global_zero:

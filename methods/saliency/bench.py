@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -48,7 +47,7 @@ class Measurement:
     pre: float
     post: float
     whole: float
-    peak_mb: float
+    peak_mb: float | None
 
 
 def measure(setting: Setting, *, seconds: float, photo_size: tuple[int, int] = (400, 300)) -> Measurement:
@@ -108,14 +107,18 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
         pre=round(median["pre"], 2),
         post=round(median["post"], 2),
         whole=round(sum(median.values()), 2),
-        peak_mb=round(peak_memory(), 0),
+        peak_mb=peak_memory(),
     )
 
 
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
+def peak_memory() -> float | None:
+    """Largest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+    return round(used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6)
 
 
 def table(settings: list[Setting], *, seconds: float) -> list[dict[str, Any]]:

@@ -94,7 +94,8 @@ def to_tensors(image: np.ndarray, mask: np.ndarray, side: int, normalization: No
 
 def normalize(image: np.ndarray, normalization: Normalization) -> Tensor:
     """(H, W, 3) uint8 RGB -> (3, H, W) float32 as the architecture wants it."""
-    x = (image.astype(np.float32) / normalization.scale - np.float32(normalization.mean)) / np.float32(normalization.std)
+    mean, std = np.array(normalization.mean, np.float32), np.array(normalization.std, np.float32)
+    x = (image.astype(np.float32) / np.float32(normalization.scale) - mean) / std
     return torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)[::-1] if normalization.bgr else x.transpose(2, 0, 1)))
 
 

@@ -66,7 +66,7 @@ class Saliency:
         full16 = cv2.resize(deep, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         mask = np.empty(full16.shape, np.uint8)
         for top in range(0, self.height, 512):
-            mask[top : top + 512] = (full16[top : top + 512] + np.uint16(128)) >> 8
+            mask[top : top + 512] = ((full16[top : top + 512] + np.uint16(128)) >> 8).astype(np.uint8)  # type: ignore[operator]
         return mask
 
     def stretched(self) -> np.ndarray:
@@ -255,7 +255,7 @@ def fit(rgb: np.ndarray, side: int) -> np.ndarray:
     target = (side, side)
     if not side:
         shrink = min(1.0, NATIVE_MAX / max(width, height))
-        target = tuple(max(NATIVE_STEP, round(length * shrink / NATIVE_STEP) * NATIVE_STEP) for length in (width, height))  # type: ignore[assignment]
+        target = tuple(max(NATIVE_STEP, round(length * shrink / NATIVE_STEP) * NATIVE_STEP) for length in (width, height))
     if target == (width, height):
         return rgb
     # One axis at a time: Pillow chooses the order by the image's shape, and rounds between the two passes, so that an exported graph

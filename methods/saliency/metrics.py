@@ -71,12 +71,11 @@ def score(saliency: np.ndarray, mask: np.ndarray, *, stretch: bool = True) -> Im
             }
         ),
     }
-    empty = not bool(truth.any())
-    for name, measure in toolkit.items():
-        if not (empty and name in ("wf", "f")):
-            measure.step(values, truth, normalize=False)
+    for measure in toolkit.values():
+        measure.step(values, truth, normalize=False)
     mae, s = float(toolkit["mae"].get_results()["mae"]), float(toolkit["s"].get_results()["sm"])
     e_curve = toolkit["e"].get_results()["em"]["curve"]
+    empty = not bool(truth.any())
     if empty:
         nan, nothing = float("nan"), np.full(THRESHOLDS, np.nan)
         return ImageScores(empty, mae, s, nan, nan, nan, nan, precision=nothing, recall=nothing, f_curve=nothing, e_curve=e_curve)

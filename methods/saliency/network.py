@@ -200,7 +200,7 @@ def ras_vgg16(*, norm: bool = False) -> RAS:
     def conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
         layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         nn.init.normal_(layer.weight, std=0.01)
-        nn.init.zeros_(layer.bias)
+        nn.init.constant_(layer.bias, 0.0)  # type: ignore[arg-type]
         return layer
 
     def block(channels: int, stride: int) -> ReverseAttention:
@@ -264,4 +264,5 @@ ARCHITECTURES: dict[str, Architecture] = {
 def disable_reverse_attention(network: RAS) -> None:
     """Turn a network into the ablation A = 1: the same residual blocks on features nothing is erased from."""
     for block in network.blocks:
+        assert isinstance(block, ReverseAttention)
         block.enabled = False

@@ -149,7 +149,7 @@ def grabcut(mask: np.ndarray, rgb: np.ndarray, iterations: int = 3) -> np.ndarra
         return mask
     models = np.zeros((2, 1, 65), np.float64)
     cv2.setRNGSeed(0)
-    cv2.grabCut(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), labels, None, models[0], models[1], iterations, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), labels, (0, 0, 1, 1), models[0], models[1], iterations, cv2.GC_INIT_WITH_MASK)
     found = np.where((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
     return cv2.GaussianBlur(found, (0, 0), 0.8)
 

@@ -50,7 +50,7 @@ class Background:
         try:
             from PIL import ImageColor
 
-            return cls("colour", ImageColor.getrgb(text)[:3])  # type: ignore[arg-type]
+            return cls("colour", ImageColor.getrgb(text)[:3])
         except ValueError as error:
             raise UsageError(
                 f"--bg {text}: not a background", hint="transparent, blur, #rrggbb, a colour's name, or an image file"

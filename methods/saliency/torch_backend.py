@@ -42,7 +42,7 @@ class TorchBackend:
     def __init__(self, path: Path, *, device: str, threads: int | None, half: bool = False) -> None:
         network, self.meta = load_network(path)
         kind, index = resolve_device(device)
-        self.device = torch.device(kind, index[0] if index else None)
+        self.device = torch.device(f"{kind}:{index[0]}" if index else kind)
         if threads:
             torch.set_num_threads(threads)
         self.dtype = torch.float16 if half else torch.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ def bce_iou(logit: Tensor, mask: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logit, mask) + (1 - (overlap + 1) / (union + 1)).mean()
 
 
-LOSSES = {"bce": F.binary_cross_entropy_with_logits, "bce+iou": bce_iou}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce": F.binary_cross_entropy_with_logits, "bce+iou": bce_iou}
 
 
 def schedule(kind: str, updates: int, step: int) -> float:
@@ -117,7 +118,7 @@ def freeze(network: RAS, part: str) -> list[nn.Module]:
     elif isinstance(trunk, MobileNetV2):
         frozen = [trunk.stem, *trunk.blocks[: trunk.taps[0] + 1]]  # up to stride 4: half of the backward pass, little to learn
     else:
-        frozen = trunk.stem() if isinstance(trunk, ResNet50) else list(trunk.features[:5])
+        frozen = trunk.stem() if isinstance(trunk, ResNet50) else list(trunk.features[:5])  # type: ignore[index]
     for module in frozen:
         module.requires_grad_(False)
     return frozen

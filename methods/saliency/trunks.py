@@ -6,6 +6,8 @@ Parameter names follow torchvision's (VGG16, ResNet50) so that its ImageNet weig
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,8 +45,7 @@ class VGG16(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         features, x = [], image
         for stage in self.stages:
-            for layer in self.features[stage]:
-                x = layer(x)
+            x = self.features[stage](x)
             features.append(x)
             x = self.features[stage.stop](x)
         return [*features, x]
@@ -82,6 +83,10 @@ class ResNet50(nn.Module):
 
     channels = (256, 512, 1024, 2048)
     strides = (4, 8, 16, 32)
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,10 +226,10 @@ def unfold_norm(trunk: MobileNetV2, folded: dict[str, Tensor], images: Tensor) -
     for name, module in convs.items():
         module.conv.weight.copy_(folded[f"{name}.conv.weight"])
 
-    def calibrate(module: TrunkConv, bias: Tensor):
+    def calibrate(module: TrunkConv, bias: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(_conv: nn.Module, _inputs: tuple, output: Tensor) -> None:
             norm = module.norm
-            assert isinstance(norm, nn.BatchNorm2d)
+            assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
             variance, mean = torch.var_mean(output.float(), (0, 2, 3), correction=0)
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)

@@ -214,3 +214,20 @@ def test_masks_of_every_kind_have_their_object_above_127(image):
 def test_grey_levels_and_empty_masks_stay_as_they_are():
     np.testing.assert_array_equal(decode_mask(encoded(Image.fromarray(np.array([[0, 2, 130]], np.uint8))), "m.png"), [[0, 2, 130]])
     assert decode_mask(encoded(Image.new("L", (4, 4), 0)), "m.png").max() == 0
+
+
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_deep_masks_keep_their_object(tmp_path, top):
+    values = np.zeros((6, 8), np.uint16)
+    values[2:4, 3:6] = top
+    Image.fromarray(values).save(tmp_path / "m.png")
+    expected = np.where(values > 0, 255, 0)
+    assert (images.decode_mask(tmp_path / "m.png", "m.png") == expected).all()
+
+
+def test_what_is_transparent_in_a_mask_is_background(tmp_path):
+    alpha = np.zeros((6, 8), np.uint8)
+    alpha[2:4, 3:6] = 255
+    rgba = np.dstack([np.full((6, 8, 3), 255, np.uint8), alpha])
+    Image.fromarray(rgba).save(tmp_path / "m.png")
+    assert (images.decode_mask(tmp_path / "m.png", "m.png") == alpha).all()
