@@ -96,8 +96,12 @@ def list_files(path: Path) -> tuple[list[Source], str]:
 
 
 def _read_list(path: Path) -> PairSet:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PprError(f"{path}: not a list file ({error})", hint="expected lines of 'image mask' in UTF-8") from error
     found = PairSet()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         parts = [part for part in re.split(r"[,\t ]+", line.strip()) if part]
         if not parts or line.startswith("#"):
             continue

@@ -88,6 +88,9 @@ def test_list_file_errors_name_the_line(tmp_path):
     listing.write_text("images/0001.jpg masks/absent.png\n")
     with pytest.raises(PprError, match=r"list\.txt:1: .*absent\.png: no such file"):
         find_pairs([listing])
+    listing.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PprError, match=r"list\.txt: not a list file"):
+        find_pairs([listing])
 
 
 def test_several_sets_are_joined(tmp_path):
