@@ -19,6 +19,9 @@ threads = click.option("--threads", type=click.IntRange(1, 256), default=None, h
 config_file = click.option(
     "--config", "config_path", type=PATH, default=None, help="YAML file with the configuration (see the verb `config`)."
 )
+backend = click.option(
+    "--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network."
+)
 overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one configuration value; repeatable.")
 
 
@@ -46,6 +49,11 @@ def out(help: str = "Output file or folder.", *, required: bool = False) -> Call
 
 def data(help: str = "Data: a path, or a name from `ppr data list`; repeatable.", *, required: bool = False) -> Callable[[F], F]:
     return click.option("--data", "data", multiple=True, metavar="PATH|NAME", required=required, help=help)
+
+
+def net_size(name: str = "--size") -> Callable[[F], F]:
+    """The side an image is resized to for the network, given to the command as `size`; `name` where --size means something else."""
+    return click.option(name, "size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own]")
 
 
 def checkpoint(default: str) -> Callable[[F], F]:

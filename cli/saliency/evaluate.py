@@ -28,8 +28,8 @@ STRETCH_NOTE = "every map is min-max stretched before it is scored, as the field
 @click.option("--gt", type=options.PATH, default=None, metavar="DIR|ZIP", help="The masks (or pairs) that --pred belongs to.")
 @click.option("--resize", is_flag=True, help="Bring maps of --pred to their masks' size instead of leaving them out.")
 @options.checkpoint("ras-mobile")
-@click.option("--size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own, 256]")
-@click.option("--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network.")
+@options.net_size()
+@options.backend
 @options.device
 @options.threads
 @click.option("--levels", is_flag=True, help="A second table: MAE, max F and S of every level's own map (through torch).")

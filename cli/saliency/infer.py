@@ -42,8 +42,8 @@ OWN_OUTPUT = (".saliency.", ".cutout.", ".overlay.", ".heatmap.", ".outline.", "
 @click.option(
     "--normalize/--raw", "stretch", default=False, help="Stretch each map to the full range, or leave it as predicted. [default: raw]"
 )
-@click.option("--size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own, 256]")
-@click.option("--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network.")
+@options.net_size()
+@options.backend
 @options.checkpoint("ras-mobile")
 @options.device
 @options.threads

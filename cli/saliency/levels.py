@@ -18,7 +18,7 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 @click.command()
 @click.argument("image", type=options.PATH, metavar="IMG")
 @options.checkpoint("ras-mobile")
-@click.option("--size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own, 256]")
+@options.net_size()
 @options.out("Figure to write (.png, .pdf, .svg, .jpg), or - for PNG on stdout. [default: IMG.levels.png]")
 @options.overwrite
 @options.json_lines

@@ -30,8 +30,8 @@ MAX_SIDE = 16384
     metavar="ALPHA",
     help="Average over time; 1: off.",
 )
-@click.option("--net-size", "size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own, 256]")
-@click.option("--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network.")
+@options.net_size("--net-size")
+@options.backend
 @options.checkpoint("ras-mobile")
 @options.device
 @options.threads

@@ -60,11 +60,13 @@ class Run:
     metrics = property(lambda self: self.path / "metrics.jsonl")
 
     def start(self, config: BaseConfig, *, overwrite: bool = False) -> None:
-        """Make the directory and write the configuration.
+        """Make the directory and write the configuration. Of several processes only the first one does; the others join its run.
 
         Raises:
             UsageError: the directory holds something and `overwrite` is False.
         """
+        if not is_first_process():
+            return
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file, not a folder for a run", hint="give another --out")
         if self.path.is_dir() and any(self.path.iterdir()):
@@ -156,6 +158,11 @@ class Run:
             axes.grid(alpha=0.3)
         with atomic_path(self.path / "curves.png") as temporary:
             figure.savefig(temporary, dpi=110, format="png")
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of a training's processes, or the only one, by the environment that torchrun and Fabric set."""
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
 
 
 def rng_state() -> dict[str, torch.Tensor]:

@@ -131,6 +131,8 @@ def test_half_arithmetic_is_within_its_tolerance(trained, tmp_path):
     report = saliency.to_onnx(network, meta, tmp_path / "half.onnx", saliency.Request(side=96, precision="fp16", all_levels=True))
     assert report["max_difference"] < 5e-3
     assert list(report["outputs"]) == ["saliency", "level2", "level3", "level4"]
+    found = Predictor.load(tmp_path / "half.onnx", threads=1)(np.full((50, 70, 3), 90, np.uint8))
+    assert found.probability.shape == (96, 96), "of several outputs infer reads the finest"
 
 
 def test_rembg_profile_takes_what_rembg_feeds(trained, photos, tmp_path):

@@ -76,7 +76,7 @@ def test_schedules():
     cosine = [schedule("warmup-cosine", 1000, step) for step in range(1000)]
     assert max(cosine) == pytest.approx(1.0, abs=1e-3)
     assert cosine[-1] == pytest.approx(0.01)
-    assert all(a >= b for a, b in itertools.pairwise(cosine))
+    assert all(a >= b for a, b in itertools.pairwise(cosine[50:]))
 
 
 def test_the_eccv_recipe_is_the_papers():
