@@ -219,7 +219,7 @@ class _Fit:
                 losses = self.task.step(self.network, batch)
                 total = torch.stack(list(losses.values())).sum()
                 # Summed over the processes, so that all stop if one has to; alone, the others would wait for it for ever.
-                joint = self.fabric.all_reduce(total.detach(), reduce_op="sum") if self.fabric.world_size > 1 else total
+                joint: Any = self.fabric.all_reduce(total.detach(), reduce_op="sum") if self.fabric.world_size > 1 else total
                 if not torch.isfinite(joint):
                     raise PprError(
                         f"loss is {joint.item()} in epoch {position.epoch + 1}, step {index + 1}",
