@@ -93,8 +93,14 @@ def _frames(image: Image.Image, name: str, at_least: int | None, limit: int | No
     for index in range(wanted):
         if index:
             image.seek(index)
-        rgb, alpha = _to_rgb(ImageOps.exif_transpose(image), "black" if mask else "white", shallow=mask)
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        by_pillow = image.format == "TIFF"  # which it turns itself while it loads, and whose size it tells as turned
+        turned = not by_pillow and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        upright = image
+        if wanted == 1 and not by_pillow:
+            ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo would be half a gigabyte
+        else:
+            upright = ImageOps.exif_transpose(image)
+        rgb, alpha = _to_rgb(upright, "black" if mask else "white", shallow=mask)
         photos.append(Photo(rgb, alpha, (height, width) if turned else (width, height), notices, index))
     return photos
 
