@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from ..common import images
-from ..common.errors import PprError
 from .infer import Predictor, Saliency, fit
 from .procedural import scene
 from .render import encode
@@ -136,6 +135,4 @@ def table(settings: list[Setting], *, seconds: float) -> list[dict[str, Any]]:
         reference = slowest.get((setting.size, setting.threads))
         row["vs torch"] = round(reference / row["net_p50"], 2) if reference else None
         rows.append(row)
-    if not rows:
-        raise PprError("nothing to measure")
     return rows

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..common.errors import PprError
 from .config import TrainConfig
 from .network import Normalization
 from .pairs import Pair, read_pair
@@ -127,6 +128,10 @@ class PairDataset(Dataset):
 
 def collate(items: list[tuple[Tensor, Tensor]]) -> Batch:
     pictures, masks = zip(*items, strict=True)
+    if len({picture.shape for picture in pictures}) > 1:
+        raise PprError(
+            "images of different sizes do not fit into one batch", hint="at native size give --batch 1, and accumulate for larger steps"
+        )
     return Batch(torch.stack(pictures).contiguous(memory_format=torch.channels_last), torch.stack(masks))
 
 

@@ -16,9 +16,6 @@ from ..common.errors import PprError, UsageError
 from ..common.files import atomic_open
 from ..common.images import Photo, decode
 
-#: Kinds of picture `infer --as` can write, and whether they need the photo at full size.
-KINDS = ("mask", "cutout", "overlay", "heatmap", "outline", "crop", "json")
-FORMATS = ("png", "webp", "jpg", "npy", "tiff16")
 OVERLAY_COLOUR = np.array([30, 220, 90], np.float32)
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 

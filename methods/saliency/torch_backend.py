@@ -37,16 +37,15 @@ def load_network(checkpoint: Path | str) -> tuple[RAS, Meta]:
 
 
 class TorchBackend:
-    """Runs a checkpoint; batch norm folded, channels last on the CPU, TF32 and optional half precision on a GPU."""
+    """Runs a checkpoint; batch norm folded, channels last, float32."""
 
-    def __init__(self, path: Path, *, device: str, threads: int | None, half: bool = False) -> None:
+    def __init__(self, path: Path, *, device: str, threads: int | None) -> None:
         network, self.meta = load_network(path)
         kind, index = resolve_device(device)
         self.device = torch.device(f"{kind}:{index[0]}" if index else kind)
         if threads:
             torch.set_num_threads(threads)
-        self.dtype = torch.float16 if half else torch.float32
-        self.network: nn.Module = fold_batch_norm(network).to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = fold_batch_norm(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.architecture = ARCHITECTURES[self.meta.arch]
         self.arch = self.meta.arch
         self.side = self.architecture.side
@@ -56,5 +55,5 @@ class TorchBackend:
     @torch.inference_mode()
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """(h, w, 3) uint8 at the network's size -> (h, w) float32 probability."""
-        x = normalize(rgb, self.architecture.normalization)[None].to(self.device, self.dtype, memory_format=torch.channels_last)
-        return torch.sigmoid(self.network(x)[0].float())[0, 0].cpu().numpy()
+        x = normalize(rgb, self.architecture.normalization)[None].to(self.device, memory_format=torch.channels_last)
+        return torch.sigmoid(self.network(x)[0])[0, 0].cpu().numpy()

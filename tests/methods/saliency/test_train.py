@@ -286,3 +286,25 @@ def test_metrics_are_lines_of_json(pairs_folder, tmp_path):
     assert [record["epoch"] for record in records] == [1, 2]
     assert all(math.isfinite(record["val_mae"]) for record in records)
     assert (run.path / "curves.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("recipe", "changes"), [("eccv", {}), ("v2", {"arch": "ras-resnet50", "sizes": [64], "batch": 2})])
+def test_the_published_networks_train(pairs_folder, tmp_path, recipe, changes):
+    config = TrainConfig(
+        **(RECIPES[recipe] | {"data": [str(pairs_folder)], "limit": 4, "val_fraction": 0.4, "epochs": 2, "device": "cpu"} | changes)
+    )
+    run = run_training(config, tmp_path / "run")
+    assert read_meta(run.last).arch == config.arch
+    assert all(math.isfinite(record["level1"]) for record in run.history())
+
+
+def test_native_sizes_that_differ_need_batches_of_one(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for index, size in enumerate([(64, 48), (48, 64), (64, 64), (70, 48)]):
+        image, mask = scene(*size, seed=index)
+        Image.fromarray(image).save(tmp_path / "images" / f"{index}.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{index}.png")
+    with pytest.raises(PprError, match="different sizes") as error:
+        run_training(tiny(tmp_path, sizes=[0], batch=3), tmp_path / "run")
+    assert "--batch 1" in (error.value.hint or "")
