@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ppr.methods.common.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
@@ -22,6 +24,7 @@ config_file = click.option(
 backend = click.option(
     "--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network."
 )
+opset = click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set.")
 overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one configuration value; repeatable.")
 
 
@@ -80,3 +83,16 @@ def training(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def parse_notes(notes: tuple[str, ...]) -> dict[str, str]:
+    """`KEY=TEXT` strings.
+
+    Raises:
+        UsageError: one without a key or text.
+    """
+    pairs = [note.partition("=") for note in notes]
+    for note, (key, _, text) in zip(notes, pairs, strict=True):
+        if not key or not text:
+            raise UsageError(f"--note {note}: not of the form key=text", hint="for example --note licence=CC-BY-4.0")
+    return {key: text for key, _, text in pairs}

@@ -35,7 +35,7 @@ CALIBRATION_IMAGES = 200
 @click.option("--with-preprocess", "preprocess", is_flag=True, help="uint8 photo of any size in, uint8 mask of that size out.")
 @click.option("--all-levels", is_flag=True, help="Coarser levels as further outputs.")
 @click.option("--profile", type=click.Choice(["plain", "rembg"]), default="plain", show_default=True, help="Whose input convention.")
-@click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set.")
+@options.opset
 @click.option(
     "--calibration",
     type=options.PATH,
@@ -78,7 +78,7 @@ def export(
     request = exporter.Request(side=0 if size == "dynamic" else int(size), **given)
     request.check()
     network, meta = load_network(checkpoint)
-    meta = replace(meta, notes=meta.notes | parse_notes(notes))
+    meta = replace(meta, notes=meta.notes | options.parse_notes(notes))
     path = out or Path(f"{meta.arch}{SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)
     if format == "safetensors":
@@ -97,19 +97,6 @@ def export(
     for key, value in report.items():
         if key != "path":
             output.note(f"  {key}: {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
-
-
-def parse_notes(notes: tuple[str, ...]) -> dict[str, str]:
-    """`KEY=TEXT` strings.
-
-    Raises:
-        UsageError: one without a key or text.
-    """
-    pairs = [note.partition("=") for note in notes]
-    for note, (key, _, text) in zip(notes, pairs, strict=True):
-        if not key or not text:
-            raise UsageError(f"--note {note}: not of the form key=text", hint="for example --note licence=CC-BY-4.0")
-    return {key: text for key, _, text in pairs}
 
 
 def save_checkpoint(network: Any, meta: Any, path: Path, *, half: bool, overwrite: bool) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ppr.methods.common.errors import UsageError
+from .. import options, training
 
-from .. import options, output
+if TYPE_CHECKING:
+    from ppr.methods.common.runs import Run
 
 ARCHITECTURES = ("ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50")
 
@@ -31,15 +32,7 @@ ARCHITECTURES = ("ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=None, help="Peak rate of the head; the trunk keeps its ratio to it.")
 @click.option("--amp", is_flag=True, help="Mixed precision: 16 bit on a GPU, bfloat16 on a CPU.")
 @click.option("--resize-masks", is_flag=True, default=None, help="Resize masks whose size differs from their image's.")
-@options.training
-@options.config_file
-@options.overrides
-@options.seed
-@options.out("Folder of the run.")
-@click.option("--resume", type=options.PATH, default=None, metavar="RUN", help="Go on with an interrupted run.")
-@options.overwrite
-@options.json_lines
-@options.quiet
+@training.run_options
 def train(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -58,26 +51,29 @@ def train(
     ppr saliency train --data DUTS-TR.zip --backbone-weights mobilenet_v2.safetensors --out runs/duts
     ppr saliency train --resume runs/duts
     """
-    if (out is None) == (resume is None):
-        raise UsageError("give --out for a new run, or --resume for an interrupted one")
-    if resume is not None and (config_path or overrides or recipe or lr or amp or any(value for value in given.values())):
-        raise UsageError("--resume goes on with the run's own configuration", hint="leave the other training options out")
-    from ppr.methods.common.runs import Run
     from ppr.methods.saliency.config import TrainConfig
 
-    folder = resume if resume is not None else out
-    assert folder is not None
-    with output.training(as_json=as_json) as (report, announce):
-        run = Run(folder, report=report, announce=announce)
-        config = run.config(TrainConfig) if resume else build_config(config_path, overrides, recipe, lr, amp, given)
-        from ppr.methods.saliency.train import load_splits
+    def work(config: TrainConfig, run: Run, resumed: bool) -> None:
         from ppr.methods.saliency.train import train as run_training
 
-        load_splits(config)  # wrong data is found before a run directory is made
-        if not resume:
-            run.start(config, overwrite=overwrite)
-        run_training(config, run, resume=resume is not None)
-    click.echo(str(run.best))
+        run_training(config, run, resume=resumed)
+
+    def check(config: TrainConfig) -> None:
+        from ppr.methods.saliency.train import load_splits
+
+        load_splits(config)
+
+    training.run_training(
+        lambda: TrainConfig,
+        lambda: build_config(config_path, overrides, recipe, lr, amp, given),
+        work,
+        out=out,
+        resume=resume,
+        configured=bool(config_path or overrides or recipe or lr or amp or any(given.values())),
+        overwrite=overwrite,
+        as_json=as_json,
+        check=check,
+    )
 
 
 def build_config(

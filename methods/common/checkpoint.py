@@ -16,6 +16,7 @@ from .errors import PprError
 from .files import atomic_path
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 FORMAT = 1
@@ -91,9 +92,7 @@ def load_checkpoint(path: Path, *, method: str | None = None) -> Checkpoint:
     import torch
     from safetensors.torch import load_file
 
-    meta = read_meta(path)
-    if method is not None and meta.method != method:
-        raise PprError(f"{path}: a checkpoint of '{meta.method}', not of '{method}'", hint=f"use it with `ppr {meta.method}`")
+    meta = read_meta_of(path, method)
     try:
         state = load_file(path)
     except Exception as error:  # safetensors raises its own type from Rust for a damaged body
@@ -102,6 +101,26 @@ def load_checkpoint(path: Path, *, method: str | None = None) -> Checkpoint:
     if not all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point()):
         raise PprError(f"{path}: holds weights that are not finite", hint="use an earlier checkpoint of that run")
     return Checkpoint(state, meta, path)
+
+
+def load_arrays(path: Path, *, method: str) -> tuple[dict[str, NDArray[Any]], Meta]:
+    """Read a checkpoint as NumPy arrays, without torch; floating-point arrays come back as float32.
+
+    Raises:
+        PprError: as `load_checkpoint`.
+    """
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    meta = read_meta_of(path, method)
+    try:
+        state = load_file(path)
+    except Exception as error:  # as in `load_checkpoint`
+        raise PprError(f"{path}: damaged checkpoint ({error})", hint="copy or download the file again") from error
+    state = {key: value.astype(np.float32) if value.dtype.kind == "f" else value for key, value in state.items()}
+    if not all(np.isfinite(value).all() for value in state.values() if value.dtype.kind == "f"):
+        raise PprError(f"{path}: holds weights that are not finite", hint="use an earlier checkpoint of that run")
+    return state, meta
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -148,6 +167,18 @@ def read_meta(path: Path) -> Meta:
         return Meta(**{key: value for key, value in values.items() if key in Meta.__dataclass_fields__})
     except (ValueError, TypeError, AttributeError) as error:
         raise PprError(f"{path}: the checkpoint's metadata is damaged ({error})") from error
+
+
+def read_meta_of(path: Path, method: str | None) -> Meta:
+    """As `read_meta`, of a checkpoint that has to belong to a method (None takes any).
+
+    Raises:
+        PprError: as `read_meta`, or it belongs to another method.
+    """
+    meta = read_meta(path)
+    if method is not None and meta.method != method:
+        raise PprError(f"{path}: a checkpoint of '{meta.method}', not of '{method}'", hint=f"use it with `ppr {meta.method}`")
+    return meta
 
 
 def count_parameters(path: Path) -> int:

@@ -1,0 +1,79 @@
+"""What every `train` does around the method's own training: a new run or an old one, its configuration, progress and result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from ppr.methods.common.errors import UsageError
+
+from . import options, output
+
+if TYPE_CHECKING:
+    from ppr.methods.common.config import BaseConfig
+    from ppr.methods.common.runs import Run
+
+F = TypeVar("F", bound=Callable[..., object])
+C = TypeVar("C", bound="BaseConfig")
+
+
+def run_options(command: F) -> F:
+    """The options of a run: configuration, device, folder, output."""
+    for option in (
+        options.quiet,
+        options.json_lines,
+        options.overwrite,
+        click.option("--resume", type=options.PATH, default=None, metavar="RUN", help="Go on with an interrupted run."),
+        options.out("Folder of the run."),
+        options.seed,
+        options.overrides,
+        options.config_file,
+        options.training,
+    ):
+        command = option(command)
+    return command
+
+
+def run_training(
+    cls: Callable[[], type[C]],
+    build: Callable[[], C],
+    work: Callable[[C, Run, bool], object],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    configured: bool,
+    overwrite: bool,
+    as_json: bool,
+    check: Callable[[C], object] = lambda _config: None,
+) -> None:
+    """Start a run in `out`, or go on with the one in `resume`, and print the path of its best checkpoint.
+
+    Args:
+        cls: the configuration's class; called late, for what it imports.
+        build: a new run's configuration.
+        work: trains: (configuration, run, whether it goes on).
+        configured: whether options were given that only a new run can take.
+        check: finds wrong data before a run directory is made.
+
+    Raises:
+        UsageError: neither or both of `out` and `resume`, or a configuration for a run that has one.
+    """
+    if (out is None) == (resume is None):
+        raise UsageError("give --out for a new run, or --resume for an interrupted one")
+    if resume is not None and configured:
+        raise UsageError("--resume goes on with the run's own configuration", hint="leave the other training options out")
+    from ppr.methods.common.runs import Run
+
+    folder = resume if resume is not None else out
+    assert folder is not None
+    with output.training(as_json=as_json) as (report, announce):
+        run = Run(folder, report=report, announce=announce)
+        config = build() if resume is None else run.config(cls())
+        check(config)
+        if resume is None:
+            run.start(config, overwrite=overwrite)
+        work(config, run, resume is not None)
+    click.echo(str(run.best))
