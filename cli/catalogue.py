@@ -24,6 +24,9 @@ class Paper:
 #: One line a method; its commands are looked up in the table of `ppr.cli.main`.
 PAPERS = {
     "saliency": Paper("Reverse Attention for Salient Object Detection", "Chen et al., ECCV 2018", "https://arxiv.org/abs/1807.09940"),
+    "imnet": Paper(
+        "Learning Implicit Fields for Generative Shape Modeling", "Chen and Zhang, CVPR 2019", "https://arxiv.org/abs/1812.02822"
+    ),
 }
 
 

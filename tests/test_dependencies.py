@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {
     "cv2",
     "google",
+    "h5py",
+    "igl",
     "lightning_fabric",
     "matplotlib",
     "numpy",
@@ -31,7 +33,9 @@ HEAVY = {
     "scipy",
     "skimage",
     "sklearn",
+    "threadpoolctl",
     "torch",
+    "trimesh",
 }
 
 

@@ -1,0 +1,78 @@
+"""`ppr imnet export`: the decoder as a file that other programs open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ppr.methods.common.errors import UsageError
+
+from .. import options, output
+from . import shape_source
+
+SUFFIX = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+
+
+@click.command()
+@shape_source.checkpoint
+@click.option("--format", "format", type=click.Choice(list(SUFFIX)), default="onnx", show_default=True, help="File format.")
+@click.option("--shape", default=None, metavar="NAME|INDEX", help="Put this shape into the file, which then takes points alone.")
+@click.option("--occupancy/--logits", default=True, show_default=True, help="Values in (0, 1), or what a network of logits gives.")
+@options.opset
+@click.option("--half", is_flag=True, help="safetensors: store float16.")
+@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="safetensors: a line for the metadata; repeatable.")
+@options.out("File to write. [default: ./imnet.onnx, .pt or .safetensors]")
+@options.overwrite
+@options.json_lines
+@options.quiet
+def export(
+    checkpoint: str,
+    format: str,
+    shape: str | None,
+    occupancy: bool,
+    opset: int,
+    half: bool,
+    notes: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write the decoder: points [n, 3] and code [z] in, values [n, 1] out, for any n. ONNX and TorchScript are compared with torch first.
+
+    safetensors splits a trained checkpoint into what `mesh` needs (decoder, shapes) and NAME.encoder.safetensors.
+
+    \b
+    ppr imnet export --out decoder.onnx
+    ppr imnet export --shape 0 --out chair.onnx
+    ppr imnet extract --onnx chair.onnx --out chair.obj
+    ppr imnet export --checkpoint runs/chairs/best.safetensors --format safetensors --half --out chairs.safetensors
+    """
+    if format == "safetensors" and (shape or not occupancy):
+        raise UsageError("--shape and --logits are for onnx and torchscript")
+    if format != "safetensors" and (half or notes):
+        raise UsageError("--half and --note are for safetensors")
+    from ppr.exports import imnet as exporter
+    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.imnet.model import ShapeModel
+
+    path = out or Path(f"imnet{SUFFIX[format]}")
+    refuse_existing(path, overwrite=overwrite)
+    model = ShapeModel.load(checkpoint)
+    if format == "safetensors":
+        for written in exporter.split_checkpoint(model.path, path, half=half, notes=options.parse_notes(notes), overwrite=overwrite):
+            size = written.stat().st_size
+            if as_json:
+                output.emit_json({"path": str(written), "bytes": size})
+            else:
+                click.echo(str(written))
+                output.note(f"  {output.file_size(size)}")
+        return
+    code = model.code(shape) if shape is not None else None
+    report = exporter.export_field(model.path, path, format, code=code, occupancy=occupancy, opset=opset, overwrite=overwrite)
+    if as_json:
+        output.emit_json(report)
+        return
+    click.echo(report["path"])
+    output.note(f"  {output.file_size(report['bytes'])}; differs from torch by {report['parity']['max_difference']:.1e}")
+    output.note(f"  the surface is at {report['level']}")

@@ -1,0 +1,161 @@
+"""`ppr imnet mesh`: one shape, or with --batch every code that comes in, to mesh files."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ppr.methods.common.errors import PprError, UsageError
+
+from .. import options, output
+from . import shape_source, surface
+
+if TYPE_CHECKING:
+    from ppr.methods.imnet.model import ShapeModel
+
+
+@click.command()
+@shape_source.one_shape
+@shape_source.prior
+@click.option("--batch", is_flag=True, help="A mesh of every code in --code (default: stdin); --out has {i} or {name}.")
+@surface.out
+@surface.preview
+@surface.level
+@surface.extraction
+@surface.finishing
+@shape_source.checkpoint
+@shape_source.image_checkpoint
+@options.threads
+@options.overwrite
+@options.json_lines
+@options.quiet
+def mesh(
+    batch: bool,
+    outs: tuple[Path, ...],
+    preview: Path | None,
+    level: float,
+    checkpoint: str,
+    image_checkpoint: Path | None,
+    prior: str | None,
+    truncation: float,
+    threads: int | None,
+    overwrite: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Write a closed mesh of a shape: one the model knows, a generated one, a code, a voxel grid or a picture.
+
+    \b
+    ppr imnet mesh --out chair.obj --preview chair.png
+    ppr imnet mesh --seed 7 --resolution 256 --color height --out chair.glb
+    ppr imnet mesh --voxels scan.binvox --out scan.ply --json | jq .volume
+    ppr imnet generate -n 100 | ppr imnet mesh --batch --out 'out/{i:03d}.glb'
+    """
+    if not outs and preview is None:
+        raise UsageError("nothing to write", hint="give --out chair.obj")
+    if as_json and any(str(path) == "-" for path in outs):
+        raise UsageError("--out - and --json both want stdout")
+    if not batch:
+        surface.check_outputs(outs, preview, overwrite=overwrite)
+    surfacing = surface.Surfacing.of(given)
+    from ppr.methods.imnet.model import ShapeModel
+
+    model = ShapeModel.load(checkpoint, image_checkpoint)
+    with surface.cpu_threads(threads):
+        if batch:
+            codes = shape_source.read_codes(batch_source(given))
+            return mesh_all(model, surfacing, codes, outs, preview, level, overwrite=overwrite, as_json=as_json)
+        shape = shape_source.resolve(model, given, truncation=truncation, prior=prior)
+        made, statistics = surfacing.of_code(model.field(shape.code), level)
+        up = surfacing.finish.up
+        record = surface.write_outputs(made, {"name": shape.name} | statistics, outs, preview, up=up, overwrite=overwrite)
+        say(record, as_json=as_json)
+    return 0
+
+
+def batch_source(given: dict[str, Any]) -> Path:
+    """Where the codes of a batch come from.
+
+    Raises:
+        UsageError: a single shape was named, too.
+    """
+    named = [name for name in ("shape", "seed", "voxels", "image") if given.get(name) is not None]
+    if named:
+        raise UsageError(f"--batch takes codes, not --{named[0]}", hint="give --code FILE, or pipe them in")
+    return given.get("code") or Path("-")
+
+
+def mesh_all(
+    model: ShapeModel,
+    surfacing: surface.Surfacing,
+    codes: Iterable[shape_source.Named],
+    outs: tuple[Path, ...],
+    preview: Path | None,
+    level: float,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """A mesh of every code; a code without a surface is reported and left out."""
+    templates = [*outs, *([preview] if preview else [])]
+    if any(str(path) == "-" for path in templates):
+        raise UsageError("--batch writes files, not stdout")
+    for path in templates:
+        if filled(path, 0, "a") == filled(path, 1, "b"):
+            raise UsageError(f"{path}: every mesh of the batch would have that name", hint="put {i:03d} or {name} into it")
+    started, counted = time.perf_counter(), output.Batch()
+    for index, shape in enumerate(codes):
+        try:
+            targets = [filled(path, index, shape.name) for path in outs]
+            picture = filled(preview, index, shape.name) if preview else None
+            surface.check_outputs(targets, picture, overwrite=overwrite)
+            made, statistics = surfacing.of_code(model.field(shape.code), level)
+            up = surfacing.finish.up
+            record = surface.write_outputs(made, {"name": shape.name} | statistics, targets, picture, up=up, overwrite=overwrite)
+            counted.done += 1
+            say({"i": index} | record, as_json=as_json)
+        except UsageError:
+            raise
+        except PprError as error:
+            counted.failure(PprError(f"{shape.name}: {error.message}", hint=error.hint))
+    counted.summary(time.perf_counter() - started)
+    return counted.exit_code()
+
+
+def filled(template: Path, index: int, name: str) -> Path:
+    """A path with {i}, {i:03d} and {name} filled in; a name can not lead to another folder.
+
+    Raises:
+        UsageError: other braces.
+    """
+    safe = re.sub(r"[^\w.-]+", "_", PurePath(name).name) or "shape"
+
+    def fill(match: re.Match[str]) -> str:
+        key, width = match[1], match[2]
+        if key == "name" and width is None:
+            return safe
+        if key == "i":
+            return f"{index:0{int(width or 0)}d}"
+        raise UsageError(f"{template}: {match[0]} is not known", hint="{i}, {i:03d} or {name}")
+
+    return Path(re.sub(r"\{([^}:]*)(?::0?(\d{1,2})d)?\}", fill, str(template)))
+
+
+def say(record: dict[str, Any], *, as_json: bool) -> None:
+    """The record as JSON, or the files written on stdout and a line about the mesh on stderr."""
+    if as_json:
+        output.emit_json(record)
+        return
+    for path in record["files"]:
+        click.echo(path)
+    closed = "closed" if record["watertight"] else "OPEN"
+    asked = record["queries"] + record["refine_queries"]
+    output.note(
+        f"{record['name']}: {record['vertices']:,} vertices, {record['faces']:,} faces, {closed}, {record['components']} component"
+        f"{'s' * (record['components'] != 1)}; {asked:,} points asked in {record['seconds']:.2f} s"
+    )

@@ -1,0 +1,136 @@
+"""The implicit decoder as ONNX or TorchScript, and a model's checkpoint split into the files that a package ships."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ppr.methods.common.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
+from ppr.methods.common.errors import PprError
+from ppr.methods.common.files import atomic_path
+from ppr.methods.imnet.field import Decoder
+from ppr.methods.imnet.model import METHOD, network_config
+from ppr.methods.imnet.network import ImplicitDecoder
+
+from . import onnx, torchscript
+
+TOLERANCE = 1e-5
+CASES = (7, 1, 100_000)  # points at which an exported file is compared with torch
+
+
+class ExportedField(nn.Module):
+    """points (n, 3), code (z) -> values (n, 1); with a code of its own it takes points alone.
+
+    Args:
+        occupancy: give probabilities in (0, 1) where the decoder gives logits.
+    """
+
+    def __init__(self, decoder: ImplicitDecoder, code: Tensor | None, *, occupancy: bool) -> None:
+        super().__init__()
+        self.decoder, self.as_occupancy = decoder, occupancy and decoder.output == "logit"
+        if code is not None:
+            self.register_buffer("own_code", code)
+        else:
+            self.own_code = None
+
+    def forward(self, points: Tensor, code: Tensor | None = None) -> Tensor:
+        chosen = self.own_code if code is None else code
+        assert chosen is not None
+        values = self.decoder(points[None], chosen[None])[0][:, None]
+        return torch.sigmoid(values) if self.as_occupancy else values
+
+
+def load_decoder(path: Path) -> tuple[ImplicitDecoder, Checkpoint]:
+    """The decoder of a checkpoint, in evaluation mode.
+
+    Raises:
+        PprError: not a checkpoint of this method, or its weights do not fit.
+    """
+    checkpoint = load_checkpoint(path, method=METHOD)
+    config = network_config(checkpoint.meta, path)
+    decoder = ImplicitDecoder(config.z_dim, config.decoder_widths, config.skips, config.octaves, config.output)
+    prefix = "generator."
+    state = {key.removeprefix(prefix): value for key, value in checkpoint.state.items() if key.startswith(prefix)}
+    load_state(decoder, state, str(path))
+    return decoder.eval(), checkpoint
+
+
+def export_field(
+    path: Path, out: Path, format: str, *, code: NDArray[np.float32] | None, occupancy: bool, opset: int, overwrite: bool
+) -> dict[str, Any]:
+    """Write the decoder as ONNX or TorchScript, with a free number of points, and compare it with torch.
+
+    Args:
+        code: shape to put into the file, which then takes points alone; None leaves the code an input.
+
+    Raises:
+        PprError: the file differs from torch by more than 1e-5 (of the largest logit); it is not written then.
+    """
+    decoder, checkpoint = load_decoder(path)
+    own = None if code is None else torch.from_numpy(code)
+    module = ExportedField(decoder, own, occupancy=occupancy).eval()
+    z_dim = network_config(checkpoint.meta, path).z_dim
+    generator = torch.Generator().manual_seed(0)
+    cases: list[tuple[Tensor, ...]] = []
+    for count in CASES:
+        points = torch.rand(count, 3, generator=generator) - 0.5
+        cases.append((points,) if own is not None else (points, torch.rand(z_dim, generator=generator)))
+    with torch.inference_mode():
+        # Logits grow without bound, and float32's noise with them.
+        tolerance = TOLERANCE * max(1.0, float(module(*cases[-1]).abs().max()))
+    about = description(checkpoint.meta, decoder, occupancy=module.as_occupancy)
+    if format == "torchscript":
+        parity = torchscript.export(module, cases, out, metadata=about, tolerance=tolerance, overwrite=overwrite)
+    else:
+        names = ["points"] if own is not None else ["points", "code"]
+        dynamic = {"points": {0: "points"}}
+        model = onnx.export(module, cases[0], input_names=names, output_names=["values"], dynamic=dynamic, opset=opset)
+        with atomic_path(out, overwrite=overwrite) as temporary:
+            onnx.save(model, temporary, metadata=about, overwrite=True)
+            parity = onnx.parity(temporary, module, cases)
+            if parity.max_difference > tolerance:
+                raise PprError(f"{out}: differs from torch by {parity.max_difference:.2g}, more than {tolerance:.2g}; not written")
+    return {"path": str(out), "bytes": out.stat().st_size, "parity": asdict(parity), "level": about["level"]}
+
+
+def description(meta: Meta, decoder: ImplicitDecoder, *, occupancy: bool) -> dict[str, Any]:
+    """What the file says about itself; `level` is the value on the surface, `box` the walls of the cube the field is about."""
+    logit = decoder.output == "logit" and not occupancy
+    about = {key: value for key, value in asdict(meta).items() if key not in ("notes", "format")}
+    return about | {"level": 0.0 if logit else 0.5, "box": [-0.5, 0.5], "up": "y", "values": "logit" if logit else "occupancy"}
+
+
+def split_checkpoint(path: Path, out: Path, *, half: bool, notes: dict[str, str], overwrite: bool) -> list[Path]:
+    """Write what `mesh` needs (decoder and shapes) to `out`, and the encoder to `NAME.encoder.safetensors` beside it.
+
+    Args:
+        half: store floating-point tensors as float16.
+        notes: further lines for the metadata.
+
+    Raises:
+        PprError: a checkpoint without decoder, or weights that do not fit into half precision.
+    """
+    checkpoint = load_checkpoint(path, method=METHOD)
+    config = network_config(checkpoint.meta, path)
+    Decoder({key: value.numpy() for key, value in checkpoint.state.items()}, config)
+    meta = replace(checkpoint.meta, notes=checkpoint.meta.notes | notes)
+    parts = {
+        out: {key: value for key, value in checkpoint.state.items() if not key.startswith("encoder.")},
+        out.with_suffix(".encoder.safetensors"): {k: v for k, v in checkpoint.state.items() if k.startswith("encoder.")},
+    }
+    written = []
+    for target, state in parts.items():
+        if not state:
+            continue
+        stored = {key: value.half() if half and value.is_floating_point() else value for key, value in state.items()}
+        if not all(torch.isfinite(value).all() for value in stored.values() if value.is_floating_point()):
+            raise PprError(f"{path}: weights that do not fit into half precision", hint="leave --half out")
+        kept = meta if target == out else replace(meta, notes={key: value for key, value in meta.notes.items() if key != "names"})
+        written.append(save_checkpoint(target, stored, kept, overwrite=overwrite))
+    return written

@@ -1,0 +1,1 @@
+"""IM-NET: shapes as implicit fields (Chen & Zhang, CVPR 2019)."""

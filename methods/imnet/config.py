@@ -1,0 +1,74 @@
+"""Configurations of `ppr imnet`: the networks of the paper, of the authors' improved code and of this package, and their training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ..common.config import BaseConfig, BaseTrainConfig
+
+Arch = Literal["fast", "improved", "paper"]
+
+
+class NetworkConfig(BaseConfig):
+    """The size and form of an autoencoder; the defaults are `fast`, the others come from `RECIPES`."""
+
+    arch: Arch = Field("fast", description="fast (this package), improved (the authors' 2020 code) or paper (CVPR 2019)")
+    z_dim: PositiveInt = Field(128, description="length of a shape's code (paper: 128, improved: 256)")
+    ef_dim: PositiveInt = Field(16, description="width of the encoder (paper, improved: 32)")
+    gf_dim: PositiveInt = Field(48, description="width of the decoder (paper, improved: 128)")
+    skips: int = Field(2, ge=0, le=4, description="hidden layers to whose output the input is appended again (paper: 4, improved: 0)")
+    octaves: NonNegativeInt = Field(6, description="Fourier octaves appended to a point's coordinates (paper, improved: 0)")
+    output: Literal["logit", "clamp", "sigmoid"] = Field("logit", description="what the decoder gives (improved: clamp, paper: sigmoid)")
+    init_scheme: Literal["he", "paper"] = Field("he", description="initial weights of the decoder: He's rule, or N(0, 0.02)")
+
+    @property
+    def norm(self) -> str:
+        """Of the encoder: batch norm in the paper, instance norm since."""
+        return "batch" if self.arch == "paper" else "instance"
+
+    @property
+    def decoder_widths(self) -> list[int]:
+        """Of the hidden layers: 2048-1024-512-256-128 in the paper, 1024-1024-1024-512-256-128 since (for gf_dim 128)."""
+        return [self.gf_dim * factor for factor in ((16, 8, 4, 2, 1) if self.arch == "paper" else (8, 8, 8, 4, 2, 1))]
+
+
+class TrainConfig(NetworkConfig, BaseTrainConfig):
+    """Training of a shape autoencoder (IM-AE). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
+
+    data: list[str] = Field(default_factory=list, description="HDF5 file from `prepare`, or .npz of box unions; empty: bundled chairs")
+    limit: NonNegativeInt = Field(0, description="use only that many training shapes; 0 uses all")
+    init: str = Field("", description="checkpoint of the same network to start from")
+    epochs: PositiveInt = Field(60, description="passes over the shapes (improved: 200 at each of three resolutions)")
+    batch: PositiveInt = Field(16, description="shapes a step (improved: 32, paper: 1)")
+    points: PositiveInt = Field(512, description="points of each shape a step (improved: 4096)")
+    near: float = Field(0.75, ge=0, le=1, description="share of the points drawn around the surface (box unions)")
+    deform: float = Field(0.5, ge=0, le=1, description="share of the shapes that are stretched, sheared and thickened (box unions)")
+    progressive: bool = Field(False, description="sampled points of 16^3, then 32^3, then 64^3, a third of the epochs each (section 3.3)")
+    loss: Literal["bce", "mse"] = Field("bce", description="bce on logits, or the mean squared error of the paper")
+    lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
+    val_shapes: PositiveInt = Field(48, description="shapes of each split on which an epoch is validated")
+
+
+#: What the authors' code does, as far as it differs from `fast`.
+_AUTHORS: dict[str, Any] = {
+    "ef_dim": 32,
+    "gf_dim": 128,
+    "octaves": 0,
+    "init_scheme": "paper",
+    "near": 0.75,
+    "deform": 0.0,
+    "progressive": True,
+    "loss": "mse",
+    "lr": 5e-5,
+    "beta1": 0.5,
+    "schedule": "constant",
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "improved": _AUTHORS | {"arch": "improved", "skips": 0, "z_dim": 256, "output": "clamp", "batch": 32, "points": 4096, "epochs": 600},
+    "paper": _AUTHORS | {"arch": "paper", "skips": 4, "z_dim": 128, "output": "sigmoid", "batch": 1, "points": 32768, "epochs": 200},
+}

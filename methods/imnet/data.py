@@ -1,0 +1,151 @@
+"""From shapes to batches: voxels for the encoder, labelled points for the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .boxes import BoxSet, Deformation, sample_points
+from .config import TrainConfig
+
+RESOLUTION = 64  # of the encoder's input
+HALF_VOXEL = 0.5 / RESOLUTION
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """voxels float32 (B, 1, 64, 64, 64), points float32 (B, P, 3) in [-0.5, 0.5], labels float32 (B, P) of 0 and 1."""
+
+    voxels: Tensor
+    points: Tensor
+    labels: Tensor
+
+
+class Shapes(Protocol):
+    """A set of shapes to train on."""
+
+    @property
+    def train(self) -> Index:
+        """Indices of the training shapes."""
+
+    @property
+    def held_out(self) -> Index:
+        """Indices of the held-out shapes."""
+
+    def name(self, index: int) -> str:
+        """A shape's name, unique in the set."""
+
+    def voxels(self, index: int) -> NDArray[np.bool_]:
+        """Occupancy of a shape, bool [64, 64, 64]: what the encoder sees and what IoU is measured against."""
+
+    def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
+        """A training batch; `progress` in [0, 1) is how far the training is."""
+
+
+class BoxShapes:
+    """Box unions: labels are exact at any point, and shapes can be deformed without error."""
+
+    def __init__(self, table: BoxSet) -> None:
+        self.table = table
+        self.train, self.held_out = table.split()
+        self.deformation = Deformation()
+
+    def name(self, index: int) -> str:
+        return self.table.name(index)
+
+    def voxels(self, index: int) -> NDArray[np.bool_]:
+        return self.table[index].voxels(RESOLUTION)
+
+    def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
+        shapes = [self.table[index] for index in indices]
+        shapes = [self.deformation(shape, rng) if rng.random() < config.deform else shape for shape in shapes]
+        # Voxels of other sources mark whatever is touched, these what is inside: the encoder learns to read both.
+        dilations = np.where(rng.random(len(shapes)) < config.deform, rng.uniform(0, HALF_VOXEL, len(shapes)), 0.0)
+        voxels = [shape.voxels(RESOLUTION, dilate=dilate) for shape, dilate in zip(shapes, dilations, strict=True)]
+        points, labels = sample_points(shapes, config.points, rng, near=config.near)
+        return Batch(stack_voxels(voxels), torch.from_numpy(points), torch.from_numpy(labels))
+
+
+def stack_voxels(grids: list[NDArray[np.bool_]]) -> Tensor:
+    """bool [64, 64, 64] each -> float32 (B, 1, 64, 64, 64)."""
+    return torch.from_numpy(np.stack(grids)[:, None].astype(np.float32))
+
+
+def voxel_centres(resolution: int) -> NDArray[np.float32]:
+    """Centres of the voxels of the cube [-0.5, 0.5]^3, float32 [R^3, 3], z fastest."""
+    axis = ((np.arange(resolution) + 0.5) / resolution - 0.5).astype(np.float32)
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+
+class TrainBatches:
+    """The batches of an epoch, drawn anew for each from (seed, epoch, step) alone and prepared one step ahead in a thread."""
+
+    def __init__(self, shapes: Shapes, indices: Index, config: TrainConfig, *, rank: int = 0, world: int = 1) -> None:
+        self.shapes, self.indices, self.config, self.rank, self.world = shapes, indices, config, rank, world
+        self.steps = max(1, len(indices) // (config.batch * world))
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        config = self.config
+        order = np.random.default_rng((config.seed, epoch)).permutation(self.indices)
+        size = min(config.batch, len(order))
+
+        def draw(step: int) -> Batch:
+            first = (step * self.world + self.rank) * size
+            chosen = np.take(order, range(first, first + size), mode="wrap")
+            rng = np.random.default_rng((config.seed, epoch, step, self.rank))
+            return self.shapes.draw(chosen, config, (epoch + step / self.steps) / config.epochs, rng)
+
+        with ThreadPoolExecutor(1) as pool:
+            futures = [pool.submit(draw, 0)]
+            for step, _ in pairwise(range(self.steps + 1)):
+                if step + 1 < self.steps:
+                    futures.append(pool.submit(draw, step + 1))
+                yield futures.pop(0).result()
+
+
+@dataclass(frozen=True)
+class IoUSample:
+    """Voxel centres from which a shape's IoU at 64^3 is estimated without asking for all 262,144 values.
+
+    Occupied voxels, free ones within two voxels of them, and the other free ones are sampled apart, each with its weight.
+    """
+
+    voxels: Tensor
+    points: Tensor
+    occupied: Tensor
+    weights: Tensor
+
+    @classmethod
+    def draw(cls, voxels: NDArray[np.bool_], rng: np.random.Generator, count: int = 1365) -> IoUSample:
+        from scipy.ndimage import binary_dilation
+
+        near = binary_dilation(voxels, iterations=2) & ~voxels
+        chosen, weights = [], []
+        for stratum in (voxels, near, ~(voxels | near)):
+            members = np.flatnonzero(stratum)
+            taken = rng.choice(members, min(count, len(members)), replace=False)
+            chosen.append(taken)
+            weights.append(np.full(len(taken), len(members) / max(len(taken), 1), np.float32))
+        index = np.concatenate(chosen)
+        points = ((np.stack(np.unravel_index(index, voxels.shape), 1) + 0.5) / RESOLUTION - 0.5).astype(np.float32)
+        return cls(
+            stack_voxels([voxels])[0],
+            torch.from_numpy(points),
+            torch.from_numpy(voxels.reshape(-1)[index]),
+            torch.from_numpy(np.concatenate(weights)),
+        )
+
+    def iou(self, inside: Tensor) -> float:
+        """Estimated intersection over union of `inside` (bool, at `points`) with the shape."""
+        intersection = (self.weights * (inside & self.occupied)).sum()
+        union = (self.weights * (inside | self.occupied)).sum()
+        return float(intersection / union.clamp(min=1e-9))

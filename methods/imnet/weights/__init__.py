@@ -1,0 +1,1 @@
+"""Embedded weights of `ppr imnet`."""
