@@ -7,8 +7,9 @@ PHOTO := methods/saliency/demo/parrot.jpg
 
 .PHONY: demo test lint clean
 
-demo: $(READY)  ## masks of a bundled photo, into demo/
+demo: $(READY)  ## masks of a bundled photo, and a chair with its picture, into demo/
 	$(BIN)/ppr saliency infer $(PHOTO) --as mask --as cutout --as overlay -o demo/ --overwrite
+	$(BIN)/ppr imnet mesh --out demo/chair.obj --preview demo/chair.png --overwrite
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -102,14 +102,14 @@ def _expand_one(argument: str, wanted: frozenset[str], recursive: bool, ignore: 
     if path.suffix.lower() == ".zip" and path.is_file():
         members = [Input(m, PurePosixPath(m.path), path) for m in zip_members(path) if m.suffix in wanted]
         if not members:
-            raise UsageError(f"{path}: no images in this archive")
+            raise UsageError(f"{path}: no file of a readable kind in this archive")
         return members
     if path.exists():
         return [Input(Source(argument), PurePosixPath(path.name), path)]
     matches = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []  # noqa: PTH207 - absolute patterns too
     files = [Path(match) for match in matches if Path(match).suffix.lower() in wanted and Path(match).is_file()]
     if not files:
-        raise UsageError(f"{argument}: no such file" if not matches else f"{argument}: matches no image")
+        raise UsageError(f"{argument}: no such file" if not matches else f"{argument}: matches no file of a readable kind")
     base = Path(*_fixed_parts(argument))
     return [Input(Source(str(file)), PurePosixPath(file.relative_to(base).as_posix()), base) for file in files]
 
@@ -131,7 +131,9 @@ def folder(path: Path, wanted: frozenset[str], *, recursive: bool, ignore: Seque
     ]
     if not files:
         deeper = not recursive and any(child.is_dir() for child in candidates)
-        raise UsageError(f"{path}: no images in this folder", hint="-r looks into its sub-folders" if deeper else None)
+        raise UsageError(
+            f"{path}: no file of a readable kind in this folder", hint="--recursive looks into its sub-folders" if deeper else None
+        )
     return files
 
 

@@ -47,7 +47,8 @@ quiet = click.option(
 
 
 def out(help: str = "Output file or folder.", *, required: bool = False) -> Callable[[F], F]:
-    return click.option("--out", "-o", type=PATH, default=None, required=required, help=help)
+    # No `default=None` here: click takes an explicit default for an answer, and would not insist on a required option any more.
+    return click.option("--out", "-o", type=PATH, required=required, help=help)
 
 
 def data(help: str = "Data: a path, or a name from `ppr data list`; repeatable.", *, required: bool = False) -> Callable[[F], F]:

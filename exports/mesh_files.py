@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ppr.methods.common.errors import PprError, UsageError, missing_extra
+from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.files import atomic_open
 from ppr.methods.common.meshes import Mesh, import_open3d, srgb_to_linear
 
@@ -106,10 +106,8 @@ def _stl(mesh: Mesh) -> bytes:
 
 def _glb(mesh: Mesh) -> bytes:
     """One primitive with a rough, non-metallic material: without one, viewers take polished metal, which looks black."""
-    try:
-        import trimesh
-    except ImportError as error:
-        raise missing_extra("trimesh", "imnet") from error
+    import trimesh
+
     base = (255, 255, 255) if mesh.colors is not None else srgb_to_linear(np.array([NEUTRAL], np.uint8))[0].tolist()
     material = trimesh.visual.material.PBRMaterial(name="surface", baseColorFactor=[*base, 255], metallicFactor=0.0, roughnessFactor=0.8)
     visual = trimesh.visual.TextureVisuals(material=material)

@@ -85,7 +85,8 @@ def parsed(expression: str) -> list[tuple[float, str]]:
     Raises:
         UsageError: not a sum of terms; says where.
     """
-    terms, place = [], 0
+    terms: list[tuple[float, str]] = []
+    place = 0
     while place < len(expression):
         match = TERM.match(expression, place)
         if match is None or (terms and not match[1]):

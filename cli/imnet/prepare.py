@@ -74,8 +74,9 @@ def prepare(
     from ppr.methods.imnet.shape_files import SUFFIXES, ShapeFile
 
     refuse_existing(out, overwrite=overwrite)
-    values = {"scheme": scheme, "up": up, "solid": solid, "strict": strict, "fill": fill}
-    config = load_config(PrepareConfig, **values, held_out=held_out, group_by=group_by, seed=seed)
+    config = load_config(
+        PrepareConfig, scheme=scheme, up=up, solid=solid, strict=strict, fill=fill, held_out=held_out, group_by=group_by, seed=seed
+    )
     batch = output.Batch()
     found = [item for item in expand(inputs, suffixes=SUFFIXES, recursive=True, failure=batch.failure) if not _is(item, out)]
     files = [ShapeFile(item.source, item.relative) for item in found]
@@ -92,7 +93,7 @@ def prepare(
     batch.done = statistics.shapes
     if statistics.ambiguous:
         names = ", ".join(statistics.ambiguous[:SHOWN]) + (" …" if len(statistics.ambiguous) > SHOWN else "")
-        output.note(f"{len(statistics.ambiguous)} meshes are open or cross themselves: {names}; --solid flood may suit them better")
+        output.note(f"open or self-crossing meshes ({len(statistics.ambiguous)}): {names}; --solid flood may suit them better")
     record = {"file": str(out), **statistics.record()}
     if as_json:
         output.emit_json(record)

@@ -33,21 +33,22 @@ image_checkpoint = click.option(
 
 def prior(command: F) -> F:
     """Options that say how codes are drawn."""
-    for option in (
+    bundle: tuple[Callable[[F], F], ...] = (
         click.option(
             "--truncation", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Smaller is more usual."
         ),
         click.option(
             "--prior", type=click.Choice(["gan", "gaussian", "mixture"]), default=None, help="Distribution of codes. [default: the model's]"
         ),
-    ):
+    )
+    for option in bundle:
         command = option(command)
     return command
 
 
 def one_shape(command: F) -> F:
     """The options that name one shape."""
-    for option in (
+    bundle: tuple[Callable[[F], F], ...] = (
         click.option("--image", type=options.PATH, default=None, metavar="PICTURE", help="The shape in a picture on plain background."),
         click.option(
             "--voxels", type=options.PATH, default=None, metavar="FILE", help="A solid: binvox, npy, npz, h5, or a mesh file, normalised."
@@ -55,7 +56,8 @@ def one_shape(command: F) -> F:
         click.option("--code", type=options.PATH, default=None, metavar="FILE", help="A code (.npy); '-' reads it from stdin."),
         click.option("--seed", type=click.IntRange(0), default=None, metavar="S", help="A generated shape."),
         click.option("--shape", default=None, metavar="NAME|INDEX", help="A known shape (`ppr imnet list`). [default: the model's]"),
-    ):
+    )
+    for option in bundle:
         command = option(command)
     return command
 
@@ -152,7 +154,7 @@ def read_codes(path: Path) -> Iterator[Named]:
 
         yield from (Named(f"{path.stem}-{index:04d}", row) for index, row in enumerate(read_zs(path)))
         return
-    stream = click.get_binary_stream("stdin") if str(path) == "-" else _opened(path)
+    stream = sys.stdin.buffer if str(path) == "-" else _opened(path)
     name = "stdin" if str(path) == "-" else path.stem
     with stream:
         first = stream.read(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class KeepParameter(click.ParamType):
 
 def extraction(command: F) -> F:
     """Options that say how the surface is found."""
-    for option in (
+    bundle: tuple[Callable[[F], F], ...] = (
         click.option("--force", is_flag=True, help="Allow resolutions above 1024."),
         click.option("--keep", type=KeepParameter(), default=None, help="Components to keep. [default: above 0.001 of the volume]"),
         click.option("--soft", type=float, default=None, metavar="VALUE", help="Also look for parts where only this value is reached."),
@@ -60,14 +61,15 @@ def extraction(command: F) -> F:
             "--extract", "mode", type=click.Choice(["sparse", "dense", "mise"]), default="sparse", show_default=True, help="Extractor."
         ),
         click.option("--resolution", "-r", type=click.IntRange(16), default=128, show_default=True, help="Cells a side."),
-    ):
+    )
+    for option in bundle:
         command = option(command)
     return command
 
 
 def finishing(command: F) -> F:
     """Options that say what becomes of the mesh."""
-    for option in (
+    bundle: tuple[Callable[[F], F], ...] = (
         click.option("--color", metavar="HOW", default=None, help="Vertex colours: normal, height, or #rrggbb."),
         click.option("--on-floor", is_flag=True, help="Put the lowest point at height 0."),
         click.option("--center", is_flag=True, help="Put the bounding box's middle at the origin."),
@@ -76,7 +78,8 @@ def finishing(command: F) -> F:
         click.option("--smooth", type=click.IntRange(0, 1000), default=0, metavar="N", help="Rounds of Taubin smoothing (needs open3d)."),
         click.option("--faces", type=click.IntRange(4), default=None, metavar="N", help="Decimate to about N triangles (needs open3d)."),
         click.option("--normals/--no-normals", default=True, show_default=True, help="Vertex normals from the field's gradient."),
-    ):
+    )
+    for option in bundle:
         command = option(command)
     return command
 
@@ -216,7 +219,7 @@ def write_outputs(
 
     for path in outs:
         if str(path) == "-":
-            click.get_binary_stream("stdout").write(mesh_bytes(mesh, "ply"))
+            sys.stdout.buffer.write(mesh_bytes(mesh, "ply"))
         else:
             write_mesh(path, mesh, overwrite=overwrite)
     record = {"files": [str(path) for path in outs if str(path) != "-"], **statistics}
@@ -264,7 +267,7 @@ def check_outputs(outs: Sequence[Path], preview: Path | None, *, overwrite: bool
         raise UsageError("--out -: given twice")
     for path in outs:
         if str(path) == "-":
-            if click.get_binary_stream("stdout").isatty():
+            if sys.stdout.buffer.isatty():
                 raise UsageError("not writing a mesh to the terminal", hint="redirect it (> chair.ply) or give --out FILE")
         elif path.suffix.lower().removeprefix(".") not in WRITERS:
             raise UsageError(f"--out {path}: '{path.suffix}' is no mesh format known here", hint=f"one of: {', '.join(WRITERS)}")

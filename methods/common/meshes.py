@@ -115,10 +115,8 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def _loaded(path: Path, suffix: str) -> Mesh:
-    try:
-        import trimesh
-    except ImportError as error:
-        raise missing_extra("trimesh", "imnet") from error
+    import trimesh
+
     try:
         with path.open("rb") as stream:  # no name, so that nothing a file mentions is looked for beside it
             scene = trimesh.load_scene(stream, file_type=suffix[1:], process=False, skip_materials=True)
@@ -218,25 +216,39 @@ def _vertex_parts(mesh: Mesh) -> NDArray[np.int32]:
     return connected(np.concatenate([a, b]), np.concatenate([b, c]), len(mesh.vertices))
 
 
-def keep_components(mesh: Mesh, keep: Keep = 0.001) -> Cleaned:
-    """Drop small components.
-
-    The walls of a hollow are components of their own: dropping them fills it. A component that is not closed counts with the volume it
-    would span from the middle of its corners.
-
-    Args:
-        keep: "largest" by volume, "all", or the least share of the volume of all components together.
-    """
+def _face_parts(mesh: Mesh) -> tuple[int, NDArray[np.intp]]:
+    """How many components there are, and (F,) the number of each face's."""
     numbers, part = np.unique(_vertex_parts(mesh)[mesh.faces[:, 0]], return_inverse=True)
-    if keep == "all" or len(numbers) < 2:
-        return Cleaned(mesh, len(numbers), 0)
+    return len(numbers), part
+
+
+def component_volumes(mesh: Mesh) -> NDArray[np.float64]:
+    """Volume of each component, float64 (components,); negative where faces look inward.
+
+    A component that is not closed counts with the volume it would span from the middle of its corners.
+    """
+    _count, part = _face_parts(mesh)
     corners = mesh.corners
     sizes = np.bincount(part)
     middles = np.stack([np.bincount(part, corners.mean(axis=1)[:, axis]) for axis in range(3)], axis=1) / sizes[:, None]
     corners -= middles[part][:, None]
     signed = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    volumes = np.abs(np.bincount(part, signed))
-    kept = np.arange(len(volumes)) == volumes.argmax() if isinstance(keep, str) else volumes >= keep * volumes.sum()
+    return np.bincount(part, signed).astype(np.float64)
+
+
+def keep_components(mesh: Mesh, keep: Keep = 0.001) -> Cleaned:
+    """Drop small components, by `component_volumes`.
+
+    The walls of a hollow are components of their own: dropping them fills it.
+
+    Args:
+        keep: "largest" by volume, "all", or the least share of the volume of all components together.
+    """
+    count, part = _face_parts(mesh)
+    if keep == "all" or count < 2:
+        return Cleaned(mesh, count, 0)
+    volumes = np.abs(component_volumes(mesh))
+    kept = np.arange(count) == volumes.argmax() if isinstance(keep, str) else volumes >= keep * volumes.sum()
     return Cleaned(mesh.with_faces(mesh.faces[kept[part]]), int(np.count_nonzero(kept)), int(np.count_nonzero(~kept)))
 
 
@@ -293,7 +305,7 @@ def import_open3d() -> Any:
 
 def _open3d_error(error: ImportError) -> PprError:
     if isinstance(error, ModuleNotFoundError) and error.name == "open3d":
-        return missing_extra("open3d", "imnet")
+        return missing_extra("open3d", "mesh")
     for library, package in _DEBIAN_PACKAGES.items():
         if library in str(error):
             return PprError(f"open3d needs the system library {library}, which is missing", hint=f"apt-get install {package}")

@@ -6,9 +6,11 @@ centre, axes and lengths this form is closed under every affine deformation of t
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +82,18 @@ class BoxUnion:
         """Which of points [n, 3] are inside, bool [n]."""
         unit = np.matmul(self.matrix, points.T) + self.offset[:, :, None]
         return (np.abs(unit) <= 1).all(1).any(0)
+
+    def depth(self, points: Float) -> Float:
+        """How deep points [n, 3] are inside, float32 [n]: 1 - max |u| of the deepest box; 0 on the surface, negative outside."""
+        deepest = np.full(len(points), -np.inf, np.float32)
+        for matrix, offset in zip(self.matrix, self.offset, strict=True):
+            np.maximum(deepest, 1 - np.abs(points @ matrix.T + offset).max(1), out=deepest)
+        return deepest
+
+    def extents(self) -> tuple[Float, Float]:
+        """Lowest and highest coordinates of each box, float32 [K, 3] each."""
+        corners = self.corners
+        return corners.min(1), corners.max(1)
 
     def thickened(self, least: float) -> BoxUnion:
         """The shape with every box at least `least` thick, so that a voxel grid of that pitch does not lose its thin boards."""
@@ -156,11 +170,11 @@ def load_boxes(path: Path) -> BoxSet:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             boxes, count, base = arrays["boxes"], arrays["n"], arrays["base"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise PprError(f"{path}: not a table of boxes ({error})", hint="an .npz with boxes [n, K, 12], n [n] and base [n]") from error
-    if boxes.ndim != 3 or boxes.shape[2] != 12 or not 0 < len(boxes) <= MAX_SHAPES or count.shape != base.shape or len(count) != len(boxes):
+    if boxes.ndim != 3 or boxes.shape[2] != 12 or not 0 < len(boxes) <= MAX_SHAPES or not count.shape == base.shape == boxes.shape[:1]:
         raise PprError(f"{path}: boxes {boxes.shape}, n {count.shape} and base {base.shape} do not belong together")
-    if not np.isfinite(boxes).all() or count.min() < 1 or count.max() > boxes.shape[1]:
+    if boxes.dtype.kind != "f" or not np.isfinite(boxes).all() or count.min() < 1 or count.max() > boxes.shape[1]:
         raise PprError(f"{path}: boxes are not finite, or n is not between 1 and {boxes.shape[1]}")
     return BoxSet(boxes.astype(np.float32), count.astype(np.int64), base.astype(np.int64))
 
@@ -190,6 +204,41 @@ class Deformation:
         linear[1, 0] = rng.uniform(-self.shear, self.shear) / 2
         linear[2] *= rng.choice([-1, 1])
         return shape.transformed(linear, np.zeros(3)).normalised()
+
+
+def seat(shape: BoxUnion) -> int | None:
+    """The box that looks like a chair's seat: the largest flat one in the middle of the height; None if there is none."""
+    low, high = shape.extents()
+    size, height = high - low, (low + high)[:, 1] / 2
+    floor, top = low[:, 1].min(), high[:, 1].max()
+    flat = size[:, 1] < 0.5 * np.minimum(size[:, 0], size[:, 2])
+    middle = (height > floor + 0.2 * (top - floor)) & (height < floor + 0.75 * (top - floor))
+    candidates = np.flatnonzero(flat & middle)
+    return int(candidates[(size[candidates, 0] * size[candidates, 2]).argmax()]) if len(candidates) else None
+
+
+def recombine(upper: BoxUnion, lower: BoxUnion) -> BoxUnion | None:
+    """The seat and what is above it of one chair on what is below the seat of another, whose seat is stretched to fit.
+
+    Returns:
+        the new chair, normalised; None where a seat is not found in both, or nothing is below it.
+    """
+    seats = seat(upper), seat(lower)
+    if seats[0] is None or seats[1] is None:
+        return None
+    (low, high), (other_low, other_high) = upper.extents(), lower.extents()
+    place, other_place = (low[seats[0]], high[seats[0]]), (other_low[seats[1]], other_high[seats[1]])
+    above = (low + high)[:, 1] >= (place[0] + place[1])[1] - 1e-4
+    below = (other_low + other_high)[:, 1] / 2 < other_place[0][1]
+    if not below.any():
+        return None
+    scale = (place[1] - place[0]) / (other_place[1] - other_place[0])
+    scale[1] = np.sqrt(scale[0] * scale[2])
+    shift = (place[0] + place[1]) / 2 - scale * (other_place[0] + other_place[1]) / 2
+    shift[1] = place[0][1] - scale[1] * other_place[0][1]
+    legs = BoxUnion(lower.matrix[below], lower.offset[below]).transformed(np.diag(scale), shift)
+    joined = BoxUnion(np.concatenate([upper.matrix[above], legs.matrix]), np.concatenate([upper.offset[above], legs.offset]))
+    return joined.normalised()
 
 
 def sample_points(

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .boxes import BoxSet, Deformation, sample_points
+from .boxes import BoxSet, BoxUnion, Deformation, recombine, sample_points
 from .config import TrainConfig
 
 RESOLUTION = 64  # of the encoder's input
@@ -66,13 +66,18 @@ class BoxShapes:
         return self.table[index].voxels(RESOLUTION)
 
     def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
-        shapes = [self.table[index] for index in indices]
+        shapes = [self._recombined(index, rng) if rng.random() < config.recombine else self.table[index] for index in indices]
         shapes = [self.deformation(shape, rng) if rng.random() < config.deform else shape for shape in shapes]
         # Voxels of other sources mark whatever is touched, these what is inside: the encoder learns to read both.
         dilations = np.where(rng.random(len(shapes)) < config.deform, rng.uniform(0, HALF_VOXEL, len(shapes)), 0.0)
         voxels = [shape.voxels(RESOLUTION, dilate=dilate) for shape, dilate in zip(shapes, dilations, strict=True)]
         points, labels = sample_points(shapes, config.points, rng, near=config.near)
         return Batch(stack_voxels(voxels), torch.from_numpy(points), torch.from_numpy(labels))
+
+    def _recombined(self, index: int, rng: np.random.Generator) -> BoxUnion:
+        """The top of a shape on the legs of another training shape; the shape itself where they do not fit."""
+        shape = self.table[index]
+        return recombine(shape, self.table[rng.choice(self.train)]) or shape
 
 
 def stack_voxels(grids: list[NDArray[np.bool_]]) -> Tensor:

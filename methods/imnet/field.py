@@ -213,7 +213,7 @@ def _over_chunks(work: Callable[[int], None], count: int) -> None:
 def activation(value: Float, output: str) -> Float:
     """The decoder's last activation, as in `network.activation`."""
     if output == "sigmoid":
-        return 1 / (1 + np.exp(-np.clip(value, -80, 80)))
+        return (1 / (1 + np.exp(-np.clip(value, -80, 80)))).astype(np.float32)
     if output == "clamp":
         return np.maximum(np.minimum(value, value * np.float32(0.01) + np.float32(0.99)), value * np.float32(0.01))
     return value

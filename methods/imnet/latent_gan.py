@@ -37,15 +37,15 @@ class GanTrainConfig(BaseTrainConfig):
     data: list[str] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
     noise_dim: PositiveInt = Field(128, description="length of the generator's noise (improved: 256)")
     noise_std: PositiveFloat = Field(NOISE_STD, description="standard deviation of the noise")
-    width: PositiveInt = Field(512, description="of the two hidden layers of generator and critic (paper: 2048)")
-    epochs: PositiveInt = Field(500, description="passes over the codes (paper: 10,000)")
+    width: PositiveInt = Field(256, description="of the two hidden layers of generator and critic (paper: 2048)")
+    epochs: PositiveInt = Field(200, description="passes over the codes (paper: 10,000)")
     batch: PositiveInt = Field(50, description="codes a step")
-    lr: PositiveFloat = Field(2e-4, description="learning rate of both Adams (paper: 5e-5)")
+    lr: PositiveFloat = Field(5e-4, description="learning rate of both Adams (paper: 5e-5)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first decay")
     init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
     penalty: PositiveFloat = Field(10.0, description="weight of the gradient penalty")
     critic_steps: PositiveInt = Field(5, description="steps of the critic before each of the generator (paper: 1)")
-    every: PositiveInt = Field(50, description="epochs between checkpoints (paper: 1,000)")
+    every: PositiveInt = Field(25, description="epochs between checkpoints (paper: 1,000)")
 
 
 _AUTHORS: dict[str, Any] = {"width": 2048, "epochs": 10_000, "lr": 5e-5, "critic_steps": 1, "init_scheme": "paper", "every": 1000}

@@ -44,7 +44,7 @@ class Bank:
         """
         if shape in self.names:
             return self.names.index(shape)
-        if shape.lstrip("-").isdigit():
+        if shape.removeprefix("-").isdecimal():
             if 0 <= int(shape) < len(self.names):
                 return int(shape)
             raise UsageError(f"--shape {shape}: there are {len(self.names)} shapes, 0 to {len(self.names) - 1}")
@@ -96,13 +96,13 @@ class ShapeModel:
                 f"{self.path}: holds no shapes, only networks", hint="`ppr imnet encode --bank` adds those of a data file; or give --voxels"
             )
         codes = self.state["codes"]
-        names = self.meta.notes.get("names", "").split("\n")
-        if len(names) != len(codes):
-            names = [str(index) for index in range(len(codes))]
         if codes.ndim != 2 or codes.shape[1] != self.config.z_dim:
             raise PprError(
                 f"{self.path}: codes {list(codes.shape)} for a network of z_dim {self.config.z_dim}", hint="a damaged checkpoint"
             )
+        names = self.meta.notes.get("names", "").split("\n")
+        if names == [""] or len(names) != len(codes):
+            names = [str(index) for index in range(len(codes))]
         return Bank(names, codes)
 
     @cached_property

@@ -75,11 +75,17 @@ class ImplicitDecoder(nn.Module):
             extra = inputs if i == 1 or i - 1 <= skips else 0
             self.add_module(f"linear_{i}", nn.Linear(sizes[i - 1] + extra, sizes[i]))
 
+    def linear(self, i: int) -> nn.Linear:
+        """Layer i, from 1."""
+        layer = self.get_submodule(f"linear_{i}")
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, points: Tensor, code: Tensor) -> Tensor:
         features = fourier_features(points, self.octaves)
         hidden: Tensor | None = None
         for i in range(1, self.depth + 1):
-            layer = self.get_submodule(f"linear_{i}")
+            layer = self.linear(i)
             weight, bias = layer.weight, layer.bias
             own = 0 if hidden is None else hidden.shape[-1]
             if weight.shape[1] > own:
@@ -123,13 +129,14 @@ class AutoEncoder(nn.Module):
 def initialise(network: AutoEncoder, config: NetworkConfig) -> None:
     """Xavier-uniform encoder; decoder by the authors' N(0, 0.02), or He's rule, which lets it learn from the first step on."""
     for i in range(1, 6):
-        layer = network.encoder.get_submodule(f"conv_{i}")
-        nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+        convolution = network.encoder.get_submodule(f"conv_{i}")
+        assert isinstance(convolution, nn.Conv3d)
+        nn.init.xavier_uniform_(convolution.weight)
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
     decoder = network.generator
     for i in range(1, decoder.depth + 1):
-        layer = decoder.get_submodule(f"linear_{i}")
+        layer = decoder.linear(i)
         nn.init.zeros_(layer.bias)
         last = i == decoder.depth
         if config.init_scheme == "paper":

@@ -59,10 +59,11 @@ def improved_config(state: Mapping[str, Tensor], source: Path) -> NetworkConfig:
     """
     depth = max((int(match[1]) for key in state if (match := re.fullmatch(r"generator\.linear_(\d+)\.weight", key))), default=0)
     first, last = state.get("generator.linear_1.weight"), state.get(f"generator.linear_{depth}.weight")
-    if depth != 7 or first is None or last is None or first.ndim != 2 or first.shape[0] % 8 or first.shape[1] <= 3:
+    if depth != 7 or first is None or last is None or first.ndim != 2 or not len(first) or len(first) % 8 or first.shape[1] <= 3:
         raise PprError(f"{source}: a decoder of {depth} layers, not the improved IM-NET's 7")
     encoder = state.get("encoder.conv_1.weight")
-    sizes = {"z_dim": first.shape[1] - 3, "gf_dim": first.shape[0] // 8, "ef_dim": 32 if encoder is None else encoder.shape[0]}
+    ef_dim = len(encoder) if encoder is not None and encoder.ndim == 5 and len(encoder) else RECIPES["improved"]["ef_dim"]
+    sizes = {"z_dim": first.shape[1] - 3, "gf_dim": first.shape[0] // 8, "ef_dim": ef_dim}
     base = {key: value for key, value in RECIPES["improved"].items() if key in NetworkConfig.model_fields}
     return NetworkConfig(**(base | sizes))
 

@@ -44,16 +44,16 @@ class PlanarTrainConfig(BaseTrainConfig):
     data: list[str] = Field(default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places")
     z_dim: PositiveInt = Field(32, description="length of an image's code (paper: 100)")
     ef_dim: PositiveInt = Field(16, description="width of the encoder")
-    gf_dim: PositiveInt = Field(16, description="width of the decoder (paper: 64)")
-    octaves: NonNegativeInt = Field(3, description="Fourier octaves appended to a pixel's coordinates (paper: 0)")
+    gf_dim: PositiveInt = Field(8, description="width of the decoder (paper: 64)")
+    octaves: NonNegativeInt = Field(2, description="Fourier octaves appended to a pixel's coordinates (paper: 0)")
     points: NonNegativeInt = Field(
         512, description="pixels of each image a step, half of them in and around the figure; 0 takes all (paper)"
     )
     loss: Literal["bce", "mse"] = Field("bce", description="binary cross-entropy, or the mean squared error of the paper")
     init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
-    epochs: PositiveInt = Field(60, description="passes over the images")
-    batch: PositiveInt = Field(32, description="images a step (paper: 1)")
-    lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
+    epochs: PositiveInt = Field(30, description="passes over the images")
+    batch: PositiveInt = Field(16, description="images a step (paper: 1)")
+    lr: PositiveFloat = Field(3e-3, description="peak learning rate of Adam (paper: 5e-5)")
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
 

@@ -28,7 +28,7 @@ class PointShapes:
             self.train = np.arange(self.file.count)
 
     def name(self, index: int) -> str:
-        return self.file.names[index]
+        return self.file.name(index)
 
     def voxels(self, index: int) -> NDArray[np.bool_]:
         return self.file.voxels([index])[0] > 0

@@ -214,7 +214,7 @@ class _Building:
             statistics.native_sides[solid.native_side] += 1
         if solid.doubtful:
             statistics.ambiguous.append(shape.name)
-        first = self.seen.setdefault(hashlib.sha256(np.packbits(voxels)).digest(), shape)
+        first = self.seen.setdefault(hashlib.sha256(np.packbits(voxels).tobytes()).digest(), shape)
         if first is not shape:
             statistics.duplicates.append((first.name, shape.name))
             statistics.leaked += first.split != shape.split

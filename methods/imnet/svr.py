@@ -113,11 +113,11 @@ def load_encoder(checkpoint: Checkpoint) -> VoxelEncoder:
     return encoder.eval()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(encoder: VoxelEncoder, voxels: Iterable[NDArray[np.bool_]], device: torch.device) -> Tensor:
     """Codes of occupancy grids [64, 64, 64], float32 [n, z] on the CPU."""
     encoder = encoder.to(device)
-    return torch.cat([encoder(stack_voxels([grid]).to(device)).float().cpu() for grid in voxels]).clone()
+    return torch.cat([encoder(stack_voxels([grid]).to(device)).float().cpu() for grid in voxels])
 
 
 def load_pairs(config: SvrTrainConfig, device: torch.device) -> tuple[PairSource, Checkpoint, dict[str, Any]]:

@@ -66,7 +66,8 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         checkpoint = load_checkpoint(Path(config.init), method=METHOD)
         if checkpoint.meta.arch != config.arch:
             raise PprError(f"{config.init}: holds '{checkpoint.meta.arch}', not '{config.arch}'", hint=f"--arch {checkpoint.meta.arch}")
-        load_state(network, checkpoint.state, config.init)
+        networks = {key: value for key, value in checkpoint.state.items() if key.startswith(("encoder.", "generator."))}  # less the bank
+        load_state(network, networks, config.init)
 
     network.encoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on CPUs
 

@@ -284,8 +284,9 @@ def test_a_thin_legged_chair_keeps_its_legs_where_mise_loses_cells():
     found = {mode: extract(field, replace(LEVEL0, resolution=128, mode=mode, keep="all")) for mode in ("sparse", "mise")}
     truth = {tuple(cell) for cell in mixed_cells(corner_values(field, 128), 0.0)}
     assert {tuple(cell) for cell in found["sparse"].cells} == truth
-    missed = truth - {tuple(cell) for cell in found["mise"].cells}
-    assert len(missed) > 0.01 * len(truth)
+    kept = {tuple(cell) for cell in found["mise"].cells}
+    assert len(truth - kept) > 0.01 * len(truth)
+    assert len(kept - truth) < 0.01 * len(truth)  # the walls in which its legs end, if anything
     assert found["mise"].stats.watertight
     assert found["mise"].stats.queries > found["sparse"].stats.queries
 

@@ -165,7 +165,7 @@ def test_fail_fast_stops_at_the_first(ppr, photo, tmp_path):
     ("arguments", "message"),
     [
         (["absent.jpg"], "absent.jpg: no such file"),
-        (["{empty}"], "no images in this folder"),
+        (["{empty}"], "no file of a readable kind in this folder"),
         (["{photo}", "-o", "{photo}"], "would replace the input"),
         (["{photo}", "-o", "x.xyz"], "no output format"),
         (["{photo}", "-o", "x.png", "--as", "mask", "--as", "cutout"], "one file for several results"),

@@ -195,9 +195,9 @@ def test_a_letter_between_two_places_moves_and_does_not_fade(tmp_path):
         ef_dim=8,
         gf_dim=8,
         octaves=2,
-        points=384,
+        points=256,
         batch=8,
-        epochs=8,
+        epochs=9,
         lr=3e-3,
         device="cpu",
     )

@@ -194,6 +194,17 @@ def test_codes_of_a_file_come_from_three_places(tmp_path, autoencoder, network, 
     torch.testing.assert_close(batch.codes, pairs.codes[[4, 7]])
 
 
+def test_training_runs_on_the_pictures_of_a_file(tmp_path, autoencoder):
+    voxels = (np.random.default_rng(1).random((12, 64, 64, 64, 1)) < 0.5).astype(np.uint8)
+    settings = config(autoencoder, pictures_file(tmp_path / "p.h5", voxels=voxels), epochs=1)
+    run = PlainRun(tmp_path / "run")
+    run.start(settings)
+    train_svr(settings, run)
+    (record,) = run.history()
+    assert record["val_code_mse"] > 0
+    assert load_checkpoint(run.last).meta.data == {"file": "p.h5", "train": 11, "held_out": 1, "views": 3}
+
+
 def test_validation_measures_codes_and_the_mean_beside_them(autoencoder, table):
     pairs, _checkpoint, _data = load_pairs(config(autoencoder, table), CPU)
     validation = Validation.draw(pairs, config(autoencoder, table))

@@ -1,0 +1,92 @@
+"""Codes in and out: generate, encode, interpolate, edit, list, infer."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppr.methods.common.meshes import read_mesh
+
+SMALL = ("--resolution", "40", "--refine", "1")
+
+
+def test_the_first_generated_codes_do_not_depend_on_how_many_are_asked_for(ppr):
+    one, three = (ppr("imnet", "generate", "-n", count, "--seed", "9").records for count in (1, 3))
+    assert one[0]["code"] == three[0]["code"] != three[1]["code"]
+
+
+def test_generate_writes_codes_meshes_and_a_sheet(ppr, tmp_path):
+    assert ppr("imnet", "generate", "-n", "2", "-o", tmp_path / "z.npy").code == 0
+    assert np.load(tmp_path / "z.npy").shape == (2, 128)
+    answer = ppr("imnet", "generate", "-n", "2", *SMALL, "-o", tmp_path / "m", "--format", "stl", "--contact", tmp_path / "s.png")
+    assert answer.code == 0, answer.err
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["0000.stl", "0001.stl"]
+    assert Image.open(tmp_path / "s.png").width > 300
+
+
+def test_interpolation_begins_and_ends_with_the_two_shapes(ppr, tmp_path):
+    answer = ppr("imnet", "interpolate", "0", "4", "--steps", "4", *SMALL, "--mesh-dir", tmp_path / "m", "--gif", tmp_path / "m.gif")
+    assert answer.code == 0, answer.err
+    for index, shape in ((0, "0"), (3, "4")):
+        ppr("imnet", "mesh", "--shape", shape, *SMALL, "-o", tmp_path / f"{shape}.obj")
+        assert (tmp_path / f"{shape}.obj").read_bytes() == (tmp_path / "m" / f"{index:04d}.obj").read_bytes()
+    assert Image.open(tmp_path / "m.gif").n_frames == 4
+    assert all(len(read_mesh(path).faces) for path in (tmp_path / "m").iterdir())
+
+
+def test_a_mixture_with_weight_one_is_the_shape_itself(ppr, tmp_path):
+    for name, mix in (("a", "3"), ("b", "0.25*3 + .75*3"), ("c", "3 + 5 - 5")):
+        assert ppr("imnet", "edit", "--mix", mix, "--save-code", tmp_path / f"{name}.npy").code == 0
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert a == pytest.approx(b, abs=1e-6) and a == pytest.approx(c, abs=1e-6)
+
+
+@pytest.mark.parametrize("mix", ["", "0.5*", "3 4", "0.5**3", "+"])
+def test_a_mixture_that_cannot_be_read_is_refused(ppr, tmp_path, mix):
+    answer = ppr("imnet", "edit", "--mix", mix, "-o", tmp_path / "a.obj")
+    assert answer.code == 2
+    assert "--mix" in answer.err
+
+
+def test_encode_gives_one_code_for_the_same_solid_in_every_form(ppr, tmp_path, voxels):
+    np.savez(tmp_path / "grid.npz", voxels=np.load(voxels))
+    answer = ppr("imnet", "encode", voxels, tmp_path / "grid.npz")
+    assert answer.code == 0, answer.err
+    a, b = answer.records
+    assert a["code"] == b["code"]
+    assert ppr("imnet", "encode", voxels, "-o", tmp_path / "z.h5").code == 0
+    with h5py.File(tmp_path / "z.h5") as file:
+        assert file["zs"][0].tolist() == pytest.approx(a["code"])
+
+
+def test_encode_reports_a_bad_file_and_does_the_rest(ppr, tmp_path, voxels):
+    (tmp_path / "bad.binvox").write_bytes(b"#binvox 1\ndim 8 8")
+    answer = ppr("imnet", "encode", tmp_path / "bad.binvox", voxels)
+    assert answer.code == 1
+    assert len(answer.records) == 1
+    assert "bad.binvox" in answer.err
+
+
+def test_infer_writes_mesh_code_and_picture_beside_each_other(ppr, tmp_path, voxels):
+    answer = ppr("imnet", "infer", voxels, *SMALL, "-o", tmp_path / "out", "--save-code", "--preview", "--json")
+    assert answer.code == 0, answer.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.imnet.obj", "table.imnet.npy", "table.imnet.png"}
+    assert answer.records[0]["input"] == str(voxels)
+
+
+def test_list_names_every_shape_once_and_draws_some(ppr, tmp_path):
+    names = [json.loads(line)["name"] for line in ppr("imnet", "list", "--json").out.splitlines()]
+    assert len(set(names)) == len(names) > 10
+    answer = ppr("imnet", "list", "--limit", "2", "-r", "32", "--contact", tmp_path / "s.png")
+    assert (answer.code, answer.out.strip()) == (0, str(tmp_path / "s.png"))
+
+
+def test_nothing_to_do_is_an_error(ppr, tmp_path):
+    assert ppr("imnet", "interpolate", "0", "1").code == 2
+    assert ppr("imnet", "encode").code == 2
+    assert ppr("imnet", "edit", "--mix", "1").code == 2
+    assert ppr("imnet", "generate", "--out", tmp_path / "one.obj").code == 2
