@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,20 @@ from ..common.errors import PprError
 Float = NDArray[np.float32]
 SIGNS = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij")).reshape(3, 8).T.astype(np.float32)
 MAX_SHAPES = 1 << 20
+MAX_BYTES = 2 << 30
 MIN_THICKNESS = 1 / 64  # of a shape's diagonal: a voxel of the encoder's input
 MIN_LENGTH = 1e-3  # of a box's side, in the unit of the rows
 #: The twelve triangles of a box over `SIGNS`, seen from outside counter-clockwise.
 TRIANGLES = np.array(
     [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
 )
+
+
+def usable(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which rows of centre, lengths and two axes [..., 12] are boxes: with thickness, and with axes of two directions."""
+    first, second = rows[..., 6:9], rows[..., 9:12]
+    area = np.linalg.norm(np.cross(first, second), axis=-1)
+    return (rows[..., 3:6].min(-1) >= MIN_LENGTH) & (area > 0.1)
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,7 @@ class BoxUnion:
         Rows without direction or thickness, of which GRASS has a few, are left out.
         """
         rows = np.asarray(rows, np.float64)
-        axes_given = np.linalg.norm(rows[:, 6:].reshape(-1, 2, 3), axis=2).min(1) > 0.5
-        rows = rows[axes_given & (rows[:, 3:6].min(1) >= MIN_LENGTH)]
+        rows = rows[usable(rows)]
         first = rows[:, 6:9] / np.linalg.norm(rows[:, 6:9], axis=1, keepdims=True)
         second = rows[:, 9:12] - (rows[:, 9:12] * first).sum(1, keepdims=True) * first
         second /= np.linalg.norm(second, axis=1, keepdims=True)
@@ -127,7 +134,8 @@ class BoxUnion:
 
     def triangles(self) -> Float:
         """The boxes' faces as triangles, float32 [12 K, 3, 3]; the parts of them inside other boxes included."""
-        return self.corners[:, TRIANGLES].reshape(-1, 3, 3)
+        order = np.where(np.linalg.det(self.matrix)[:, None, None] < 0, TRIANGLES[:, ::-1], TRIANGLES)  # a mirrored box is inside out
+        return self.corners[np.arange(len(self.matrix))[:, None, None], order].reshape(-1, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,9 @@ def load_boxes(path: Path) -> BoxSet:
         PprError: not such a file, or its arrays do not belong together.
     """
     try:
+        with ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise PprError(f"{path}: more than {MAX_BYTES >> 20} MiB of arrays")
         with np.load(path, allow_pickle=False) as arrays:
             boxes, count, base = arrays["boxes"], arrays["n"], arrays["base"]
     except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
@@ -176,12 +187,15 @@ def load_boxes(path: Path) -> BoxSet:
         raise PprError(f"{path}: boxes {boxes.shape}, n {count.shape} and base {base.shape} do not belong together")
     if boxes.dtype.kind != "f" or not np.isfinite(boxes).all() or count.min() < 1 or count.max() > boxes.shape[1]:
         raise PprError(f"{path}: boxes are not finite, or n is not between 1 and {boxes.shape[1]}")
+    solid = (usable(boxes) & (np.arange(boxes.shape[1]) < count[:, None])).any(1)
+    if not solid.all():
+        raise PprError(f"{path}: shape {int(np.argmin(solid))} has no box with thickness and direction")
     return BoxSet(boxes.astype(np.float32), count.astype(np.int64), base.astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Deformation:
-    """Random changes under which a chair stays a chair; every amount 0 is no change.
+    """Random changes under which a chair stays a chair; every amount 0 leaves only a mirror image, half of the time.
 
     Args:
         stretch: largest log factor along each axis.

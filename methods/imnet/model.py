@@ -68,7 +68,7 @@ class ShapeModel:
 
     @classmethod
     def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> ShapeModel:
-        """An embedded model by name, or a checkpoint file.
+        """An embedded model by name, or a checkpoint file; NAME.encoder and NAME.image.safetensors beside it belong to it.
 
         Raises:
             UsageError: neither.
@@ -82,7 +82,8 @@ class ShapeModel:
             raise UsageError(
                 f"--checkpoint {checkpoint}: no such file or model", hint=f"embedded: {', '.join(EMBEDDED)}; or a .safetensors file"
             )
-        return cls(path, None, image_checkpoint)
+        encoder, image = (path.with_suffix(f".{part}.safetensors") for part in ("encoder", "image"))
+        return cls(path, encoder if encoder.exists() else None, image_checkpoint or (image if image.exists() else None))
 
     @cached_property
     def bank(self) -> Bank:

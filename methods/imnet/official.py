@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..common.checkpoint import Meta, load_state, load_weights_file, save_checkpoint
 from ..common.errors import PprError
+from ..common.files import refuse_existing
 from .config import RECIPES, NetworkConfig
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def import_official(source: Path, out: Path, *, overwrite: bool = False) -> list
     Raises:
         PprError: not such a file, or tensors whose names or shapes fit no IM-NET.
     """
+    image = out.with_suffix(".image.safetensors")
+    refuse_existing(out, overwrite=overwrite)
     state = load_weights_file(source)
     state = {key.removeprefix("module."): value for key, value in state.items()}
     known = ("encoder.", "generator.", "img_encoder.")
@@ -45,9 +48,11 @@ def import_official(source: Path, out: Path, *, overwrite: bool = False) -> list
         )
     config = improved_config(state, source)
     described = config.model_dump(mode="json")
+    if any(key.startswith("img_encoder.") for key in state):
+        refuse_existing(image, overwrite=overwrite)
     written = [_autoencoder(state, config, Meta(method="imnet", arch="improved", config=described), source, out, overwrite=overwrite)]
     if any(key.startswith("img_encoder.") for key in state):
-        written.append(_image_encoder(state, config, source, out.with_suffix(".image.safetensors"), overwrite=overwrite))
+        written.append(_image_encoder(state, config, source, image, overwrite=overwrite))
     return written
 
 

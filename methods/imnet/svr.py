@@ -20,15 +20,15 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ..common.checkpoint import Checkpoint, Meta, load_checkpoint, load_state
-from ..common.config import BaseTrainConfig, validate
+from ..common.config import BaseTrainConfig
 from ..common.errors import PprError, UsageError
 from ..common.files import sha256
 from ..common.runs import Run
 from ..common.training import Task, fit, launch
-from .config import NetworkConfig
 from .data import BoxShapes, Index, TrainBatches, stack_voxels
 from .hdf5 import dataset, open_hdf5, read_codes
 from .image_encoder import ImageEncoder
+from .model import network_config
 from .network import VoxelEncoder
 from .pictures import BoxPictures, FilePictures, Pictures, as_views, jittered
 from .shapes import fingerprint, load_shapes
@@ -102,8 +102,7 @@ def load_encoder(checkpoint: Checkpoint) -> VoxelEncoder:
     Raises:
         UsageError, PprError: the checkpoint has no encoder, or another one than it says.
     """
-    known = {key: value for key, value in checkpoint.meta.config.items() if key in NetworkConfig.model_fields}
-    config = validate(NetworkConfig, known, where=str(checkpoint.path))
+    config = network_config(checkpoint.meta, checkpoint.path)
     encoder = VoxelEncoder(config.z_dim, config.ef_dim, config.norm)
     prefix = "encoder."
     state = {key.removeprefix(prefix): value for key, value in checkpoint.state.items() if key.startswith(prefix)}

@@ -16,6 +16,7 @@ from ppr.methods.imnet.boxes import BoxSet, BoxUnion
 from ppr.methods.imnet.config import NetworkConfig
 from ppr.methods.imnet.data import BoxShapes
 from ppr.methods.imnet.evaluate import (
+    SURFACE_POINTS,
     box_surface,
     evaluate,
     evaluate_generation,
@@ -174,8 +175,8 @@ def test_points_of_voxels_lie_on_their_faces_by_area():
 
 def test_both_surfaces_of_a_shape_are_near_each_other():
     shapes = chairs()
-    exact, coarse = true_surface(shapes, 0, 0), voxel_surface(shapes.voxels(0), 10_000, 0)
-    assert len(exact.points) == 10_000
+    exact, coarse = true_surface(shapes, 0, 0), voxel_surface(shapes.voxels(0), SURFACE_POINTS, 0)
+    assert len(exact.points) == SURFACE_POINTS
     assert metrics.chamfer(exact.points, coarse.points) < 2 * (1.5 / 64) ** 2
 
 
