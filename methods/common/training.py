@@ -177,7 +177,7 @@ def fit(fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run, *, resume
     training = _Fit(fabric, task, config, run)
     if resume:
         training.restore()
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         while not training.finished:
             training.epoch(interrupted)
             training.validate()
@@ -313,8 +313,13 @@ class _Fit:
             self.run.truncate_history(self.position.epoch)
 
 
+def warm_cosine(updates: int, warm_up: int = 100) -> Callable[[int], float]:
+    """Factor on the learning rate: linear over `warm_up` updates, then a cosine down to a hundredth after `updates`."""
+    return lambda update: min((update + 1) / warm_up, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * update / updates)) / 2)
+
+
 @contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a flag that is looked at between steps; the second one interrupts at once."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.config import BaseTrainConfig
 from .boxes import BoxSet, BoxUnion, Deformation, recombine, sample_points
 from .config import TrainConfig
 
 RESOLUTION = 64  # of the encoder's input
 HALF_VOXEL = 0.5 / RESOLUTION
 Index = NDArray[np.intp]
+Drawn = TypeVar("Drawn", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,26 @@ def voxel_centres(resolution: int) -> NDArray[np.float32]:
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
-class TrainBatches:
+class Source(Protocol[Drawn]):
+    """What batches are drawn from."""
+
+    def draw(self, indices: Index, config: Any, progress: float, rng: np.random.Generator, /) -> Drawn:
+        """A training batch; `progress` in [0, 1) is how far the training is."""
+
+
+class TrainBatches(Generic[Drawn]):
     """The batches of an epoch, drawn anew for each from (seed, epoch, step) alone and prepared one step ahead in a thread."""
 
-    def __init__(self, shapes: Shapes, indices: Index, config: TrainConfig, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, shapes: Source[Drawn], indices: Index, config: BaseTrainConfig, *, rank: int = 0, world: int = 1) -> None:
         self.shapes, self.indices, self.config, self.rank, self.world = shapes, indices, config, rank, world
         self.steps = max(1, len(indices) // (config.batch * world))
 
-    def __call__(self, epoch: int) -> Iterator[Batch]:
+    def __call__(self, epoch: int) -> Iterator[Drawn]:
         config = self.config
         order = np.random.default_rng((config.seed, epoch)).permutation(self.indices)
         size = min(config.batch, len(order))
 
-        def draw(step: int) -> Batch:
+        def draw(step: int) -> Drawn:
             first = (step * self.world + self.rank) * size
             chosen = np.take(order, range(first, first + size), mode="wrap")
             rng = np.random.default_rng((config.seed, epoch, step, self.rank))

@@ -20,8 +20,7 @@ from ..common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ..common.config import BaseTrainConfig
 from ..common.errors import PprError, UsageError
 from ..common.runs import Progress, Run
-from ..common.training import _interruptible as interruptible
-from ..common.training import launch
+from ..common.training import interruptible, launch
 from .hdf5 import read_codes
 from .network import SLOPE
 from .prior import NOISE_STD, prior_diagnostics

@@ -42,7 +42,7 @@ class VoxelEncoder(nn.Module):
 
 
 def fourier_features(points: Tensor, octaves: int) -> Tensor:
-    """points (…, 3) -> (…, 3 + 6 octaves): the coordinates, then sin and cos of pi 2^k p for k = 0, 1, …
+    """points (…, d) -> (…, d (1 + 2 octaves)): the coordinates, then sin and cos of pi 2^k p for k = 0, 1, …
 
     The coordinates alone train very slowly: with small initial weights the output hardly depends on them.
     """
@@ -60,15 +60,16 @@ class ImplicitDecoder(nn.Module):
         skips: to how many of the first hidden layers' outputs the input is appended again (paper: 4, improved: 0).
         octaves: Fourier octaves of the point (paper and improved: 0).
         output: `sigmoid` (paper), `clamp` (improved: linear within [0, 1], slope 0.01 outside) or `logit`.
+        dim: coordinates of a point.
 
     Shapes:
-        points (B, P, 3), code (B, z_dim) -> values (B, P). The surface is at 0.5, for `logit` at 0.
+        points (B, P, dim), code (B, z_dim) -> values (B, P). The surface is at 0.5, for `logit` at 0.
     """
 
-    def __init__(self, z_dim: int, widths: list[int], skips: int, octaves: int, output: str) -> None:
+    def __init__(self, z_dim: int, widths: list[int], skips: int, octaves: int, output: str, dim: int = 3) -> None:
         super().__init__()
         self.skips, self.octaves, self.output, self.depth = skips, octaves, output, len(widths) + 1
-        self.point_dim = 3 + 6 * octaves
+        self.point_dim = dim * (1 + 2 * octaves)
         inputs = self.point_dim + z_dim
         sizes = [0, *widths, 1]
         for i in range(1, self.depth + 1):

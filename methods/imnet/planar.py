@@ -24,10 +24,9 @@ from torch import Tensor, nn
 from ..common.checkpoint import Meta, load_checkpoint, load_state
 from ..common.config import BaseTrainConfig, validate
 from ..common.runs import Run
-from ..common.training import Task, fit, launch
+from ..common.training import Task, fit, launch, warm_cosine
 from .network import SLOPE, ImplicitDecoder
 from .planar_images import load_planar_images
-from .svr import warm_cosine
 
 log = logging.getLogger("ppr")
 METHOD = "imnet-planar"
@@ -113,9 +112,7 @@ class PlanarDecoder(ImplicitDecoder):
     """
 
     def __init__(self, z_dim: int = 100, gf_dim: int = 64, octaves: int = 0) -> None:
-        spare = 1 + 2 * octaves  # inputs that a point of three dimensions has more than one of two
-        super().__init__(z_dim - spare, [factor * gf_dim for factor in DECODER_FACTORS], SKIPS, octaves, "logit")
-        self.point_dim -= spare
+        super().__init__(z_dim, [factor * gf_dim for factor in DECODER_FACTORS], SKIPS, octaves, "logit", dim=2)
 
 
 class PlanarAutoEncoder(nn.Module):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from ..common.config import BaseTrainConfig
 from ..common.errors import PprError, UsageError
 from ..common.files import sha256
 from ..common.runs import Run
-from ..common.training import Task, fit, launch
+from ..common.training import Task, fit, launch, warm_cosine
 from .data import BoxShapes, Index, TrainBatches, stack_voxels
 from .hdf5 import dataset, open_hdf5, read_codes
 from .image_encoder import ImageEncoder
@@ -198,11 +198,6 @@ class Validation:
         return {"val_code_mse": float((found - self.codes).square().mean()), "val_mean_mse": self.baseline}
 
 
-def warm_cosine(updates: int, warm_up: int = 100) -> Callable[[int], float]:
-    """Factor on the learning rate: linear over `warm_up` updates, then a cosine down to a hundredth after `updates`."""
-    return lambda update: min((update + 1) / warm_up, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * update / updates)) / 2)
-
-
 def train_svr(config: SvrTrainConfig, run: Run, *, resume: bool = False) -> None:
     """Train; the run directory then holds best.safetensors (lowest error of held-out codes) and last.safetensors.
 
@@ -211,8 +206,7 @@ def train_svr(config: SvrTrainConfig, run: Run, *, resume: bool = False) -> None
     """
     fabric = launch(config)
     pairs, checkpoint, data = load_pairs(config, fabric.device)
-    loader: Any = TrainBatches  # which is typed for the autoencoder's batches
-    batches = loader(pairs, pairs.source.train, config, rank=fabric.global_rank, world=fabric.world_size)
+    batches = TrainBatches(pairs, pairs.source.train, config, rank=fabric.global_rank, world=fabric.world_size)
     network = SingleView(pairs.codes.shape[1], config.width)
     if config.width % 8 == 0:
         # A quarter faster on CPUs; PyTorch 2.13's strided 1x1 convolution writes past its memory in this format with 4 channels.

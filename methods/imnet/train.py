@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..common.checkpoint import Meta, load_checkpoint, load_state
 from ..common.errors import PprError
 from ..common.runs import Run
-from ..common.training import Task, fit, launch
+from ..common.training import Task, fit, launch, warm_cosine
 from .bank import with_bank
 from .config import TrainConfig
 from .data import Batch, IoUSample, TrainBatches
@@ -83,12 +83,6 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         values = module(batch.voxels.to(fabric.device), batch.points.to(fabric.device))
         return {"loss": field_loss(values.float(), batch.labels.to(fabric.device), config)}
 
-    def schedule(update: int) -> float:
-        if config.schedule == "constant":
-            return 1.0
-        done = update / updates
-        return min((update + 1) / 100, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
-
     task = Task(
         network=network,
         optimizer=torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, 0.999), fused=fabric.device.type == "cpu"),
@@ -100,7 +94,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         meta=Meta(
             method=METHOD, arch=config.arch, config=config.model_dump(mode="json"), data=fingerprint(shapes, config.data), seed=config.seed
         ),
-        schedule=schedule,
+        schedule=warm_cosine(updates) if config.schedule == "cosine" else lambda _update: 1.0,
     )
     log.info("%s shapes to train on, %s held out", len(indices), len(shapes.held_out))
     fit(fabric, task, config, run, resume=resume)

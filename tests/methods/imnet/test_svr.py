@@ -11,6 +11,7 @@ from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.files import sha256
 from ppr.methods.common.runs import Run
+from ppr.methods.common.training import warm_cosine
 from ppr.methods.imnet.boxes import load_boxes
 from ppr.methods.imnet.config import NetworkConfig
 from ppr.methods.imnet.data import BoxShapes
@@ -27,7 +28,6 @@ from ppr.methods.imnet.svr import (
     load_image_encoder,
     load_pairs,
     train_svr,
-    warm_cosine,
 )
 from ppr.methods.imnet.views import render_boxes
 
