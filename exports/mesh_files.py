@@ -150,12 +150,23 @@ def place(mesh: Mesh, up: Up = "y", scale: float | None = None, center: bool = F
     return dataclasses.replace(mesh, vertices=vertices, normals=normals)
 
 
+def check_color(by: str) -> None:
+    """Refuse a colouring that `colorize` does not know.
+
+    Raises:
+        UsageError: neither `normal`, `height` nor `#rrggbb`.
+    """
+    if by not in ("normal", "height") and not re.fullmatch("#[0-9a-fA-F]{6}", by):
+        raise UsageError(f"colour '{by}' is not known", hint="normal, height, or a colour like #c86432")
+
+
 def colorize(mesh: Mesh, by: str, up: Up = "y") -> Mesh:
     """Colour the vertices by their `normal`, by their `height`, or all the same (`#rrggbb`).
 
     Raises:
         UsageError: none of these.
     """
+    check_color(by)
     if by == "normal":
         normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh)
         colors = np.rint(127.5 + 127.5 * normals)
@@ -163,10 +174,8 @@ def colorize(mesh: Mesh, by: str, up: Up = "y") -> Mesh:
         height = mesh.vertices[:, "xyz".index(up)].astype(np.float64)
         place = (height - height.min()) / (np.ptp(height) or 1.0) * (len(_RAMP) - 1)
         colors = np.stack([np.interp(place, np.arange(len(_RAMP)), _RAMP[:, channel]) for channel in range(3)], axis=1)
-    elif re.fullmatch("#[0-9a-fA-F]{6}", by):
-        colors = np.tile([int(by[i : i + 2], 16) for i in (1, 3, 5)], (len(mesh.vertices), 1))
     else:
-        raise UsageError(f"colour '{by}' is not known", hint="normal, height, or a colour like #c86432")
+        colors = np.tile([int(by[i : i + 2], 16) for i in (1, 3, 5)], (len(mesh.vertices), 1))
     return dataclasses.replace(mesh, colors=colors.astype(np.uint8))
 
 

@@ -15,7 +15,7 @@ from .generate import save_sheet, thumbnail
 
 
 @click.command("list")
-@click.option("--match", default="", metavar="TEXT", help="Only shapes whose name contains this.")
+@click.option("--match", multiple=True, metavar="TEXT", help="Only shapes whose name contains this; repeatable.")
 @click.option("--every", type=click.IntRange(1), default=1, metavar="K", help="Only every K-th of them.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=None, help="At most so many.")
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of them; takes about 0.3 s a shape.")
@@ -26,7 +26,7 @@ from .generate import save_sheet, thumbnail
 @options.json_lines
 @options.quiet
 def list_shapes(
-    match: str,
+    match: tuple[str, ...],
     every: int,
     limit: int | None,
     contact: Path | None,
@@ -47,14 +47,14 @@ def list_shapes(
     from ppr.methods.imnet.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
-    found = [(index, name) for index, name in enumerate(model.bank.names) if match in name][::every][:limit]
+    found = [(index, name) for index, name in enumerate(model.bank.names) if any(text in name for text in match or ("",))][::every][:limit]
     if as_json:
         for index, name in found:
             output.emit_json({"index": index, "name": name})
     elif contact is None:
         click.echo("\n".join(f"{index:5d}  {name}" for index, name in found))
     if not found:
-        output.note(f"no shape's name contains '{match}'")
+        output.note(f"no shape's name contains {' or '.join(match)}")
     if contact is None or not found:
         return 0
     pictures: list[tuple[str, Any]] = []

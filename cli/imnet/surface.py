@@ -107,7 +107,15 @@ class Finish:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Finish:
-        """Take this class's options out of a command's."""
+        """Take this class's options out of a command's.
+
+        Raises:
+            UsageError: a colouring that is not known.
+        """
+        if given["color"] is not None:
+            from ppr.exports.mesh_files import check_color
+
+            check_color(given["color"])
         return cls(**{field.name: given.pop(field.name) for field in dataclasses.fields(cls)})
 
     def __call__(self, mesh: Mesh) -> Mesh:

@@ -28,7 +28,7 @@ recipe_option = click.option(
 )
 #: Minutes-long settings of each model: a first look at whether one's data train.
 QUICK: dict[str, dict[str, Any]] = {
-    "ae": {"limit": 64, "epochs": 40, "batch": 8, "points": 1536, "deform": 0.0, "recombine": 0.0, "val_shapes": 16},
+    "ae": {"limit": 64, "epochs": 6, "batch": 8, "points": 1536, "deform": 0.0, "recombine": 0.0, "val_shapes": 16},
     "gan": {"epochs": 50},
     "svr": {"epochs": 2},
     "2d": {"epochs": 2},

@@ -314,7 +314,8 @@ class _Fit:
 
 
 def warm_cosine(updates: int, warm_up: int = 100) -> Callable[[int], float]:
-    """Factor on the learning rate: linear over `warm_up` updates, then a cosine down to a hundredth after `updates`."""
+    """Factor on the learning rate: linear over `warm_up` updates (of few, a tenth), then a cosine down to a hundredth after `updates`."""
+    warm_up = max(1, min(warm_up, updates // 10))
     return lambda update: min((update + 1) / warm_up, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * update / updates)) / 2)
 
 

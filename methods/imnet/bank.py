@@ -31,7 +31,7 @@ def with_bank(path: Path, shapes: Shapes, indices: Index, out: Path, *, overwrit
     """
     import torch
 
-    from .svr import encode, load_encoder
+    from .encoding import encode, load_encoder
 
     checkpoint = load_checkpoint(path, method="imnet")
     encoder = load_encoder(checkpoint)

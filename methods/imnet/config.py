@@ -42,6 +42,7 @@ class TrainConfig(NetworkConfig, BaseTrainConfig):
     init: str = Field("", description="checkpoint of the same network to start from")
     epochs: PositiveInt = Field(60, description="passes over the shapes (improved: 200 at each of three resolutions)")
     batch: PositiveInt = Field(16, description="shapes a step (improved: 32, paper: 1)")
+    least_steps: PositiveInt = Field(100, description="steps an epoch has at least, so that few shapes are gone through several times")
     points: PositiveInt = Field(512, description="points of each shape a step (improved: 4096)")
     near: float = Field(0.75, ge=0, le=1, description="share of the points drawn around the surface (box unions)")
     deform: float = Field(0.5, ge=0, le=1, description="share of the shapes that are stretched, sheared and thickened (box unions)")
@@ -61,6 +62,7 @@ _AUTHORS: dict[str, Any] = {
     "octaves": 0,
     "init_scheme": "paper",
     "near": 0.75,
+    "least_steps": 1,
     "deform": 0.0,
     "recombine": 0.0,
     "progressive": True,

@@ -101,11 +101,17 @@ class Source(Protocol[Drawn]):
 
 
 class TrainBatches(Generic[Drawn]):
-    """The batches of an epoch, drawn anew for each from (seed, epoch, step) alone and prepared one step ahead in a thread."""
+    """The batches of an epoch, drawn anew for each from (seed, epoch, step) alone and prepared one step ahead in a thread.
 
-    def __init__(self, shapes: Source[Drawn], indices: Index, config: BaseTrainConfig, *, rank: int = 0, world: int = 1) -> None:
+    Args:
+        least: steps an epoch has at least; fewer shapes than that takes are gone through several times.
+    """
+
+    def __init__(
+        self, shapes: Source[Drawn], indices: Index, config: BaseTrainConfig, *, least: int = 1, rank: int = 0, world: int = 1
+    ) -> None:
         self.shapes, self.indices, self.config, self.rank, self.world = shapes, indices, config, rank, world
-        self.steps = max(1, len(indices) // (config.batch * world))
+        self.steps = max(least, len(indices) // (config.batch * world))
 
     def __call__(self, epoch: int) -> Iterator[Drawn]:
         config = self.config

@@ -141,7 +141,7 @@ class ShapeModel:
     @cached_property
     def _encoder(self) -> Any:
         from ..common.checkpoint import load_checkpoint
-        from .svr import load_encoder
+        from .encoding import load_encoder
 
         return load_encoder(load_checkpoint(self.encoder_path, method=METHOD))
 
@@ -153,7 +153,7 @@ class ShapeModel:
         """
         import torch
 
-        from .svr import encode
+        from .encoding import encode
 
         if not all(grid.any() for grid in voxels):
             raise PprError("a voxel grid is empty", hint="check the file, and --threshold of float grids")

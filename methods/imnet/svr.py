@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -25,11 +23,10 @@ from ..common.errors import PprError, UsageError
 from ..common.files import sha256
 from ..common.runs import Run
 from ..common.training import Task, fit, launch, warm_cosine
-from .data import BoxShapes, Index, TrainBatches, stack_voxels
+from .data import BoxShapes, Index, TrainBatches
+from .encoding import encode, load_encoder
 from .hdf5 import dataset, open_hdf5, read_codes
 from .image_encoder import ImageEncoder
-from .model import network_config
-from .network import VoxelEncoder
 from .pictures import BoxPictures, FilePictures, Pictures, as_views, jittered
 from .shapes import fingerprint, load_shapes
 
@@ -94,29 +91,6 @@ class PairSource:
         pictures = self.source.pictures(rows, rng)
         pictures = [jittered(picture, rng) if rng.random() < config.jitter else picture for picture in pictures]
         return ViewBatch(as_views(pictures), self.codes[torch.from_numpy(rows)])
-
-
-def load_encoder(checkpoint: Checkpoint) -> VoxelEncoder:
-    """The voxel encoder of an autoencoder's checkpoint, in evaluation mode.
-
-    Raises:
-        UsageError, PprError: the checkpoint has no encoder, or another one than it says.
-    """
-    config = network_config(checkpoint.meta, checkpoint.path)
-    encoder = VoxelEncoder(config.z_dim, config.ef_dim, config.norm)
-    prefix = "encoder."
-    state = {key.removeprefix(prefix): value for key, value in checkpoint.state.items() if key.startswith(prefix)}
-    if not state:
-        raise PprError(f"{checkpoint.path}: has no voxel encoder", hint="give the whole autoencoder, as `ppr imnet train` writes it")
-    load_state(encoder, state, str(checkpoint.path))
-    return encoder.eval()
-
-
-@torch.no_grad()
-def encode(encoder: VoxelEncoder, voxels: Iterable[NDArray[np.bool_]], device: torch.device) -> Tensor:
-    """Codes of occupancy grids [64, 64, 64], float32 [n, z] on the CPU."""
-    encoder = encoder.to(device)
-    return torch.cat([encoder(stack_voxels([grid]).to(device)).float().cpu() for grid in voxels])
 
 
 def load_pairs(config: SvrTrainConfig, device: torch.device) -> tuple[PairSource, Checkpoint, dict[str, Any]]:

@@ -60,7 +60,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
     fabric = launch(config)
     shapes = load_shapes(config.data)
     indices = shapes.train[: config.limit] if config.limit else shapes.train
-    batches = TrainBatches(shapes, indices, config, rank=fabric.global_rank, world=fabric.world_size)
+    batches = TrainBatches(shapes, indices, config, least=config.least_steps, rank=fabric.global_rank, world=fabric.world_size)
     network = AutoEncoder(config)
     if config.init and not resume:
         checkpoint = load_checkpoint(Path(config.init), method=METHOD)

@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 import trimesh
 
-TINY = ("--set", "gf_dim=8", "--set", "ef_dim=4", "--set", "z_dim=16", "--set", "points=256", "--set", "val_shapes=2")
+TINY = (
+    "--set",
+    "gf_dim=8",
+    "--set",
+    "ef_dim=4",
+    "--set",
+    "z_dim=16",
+    "--set",
+    "points=256",
+    "--set",
+    "val_shapes=2",
+    "--set",
+    "least_steps=2",
+)
 
 
 @pytest.fixture(scope="module")

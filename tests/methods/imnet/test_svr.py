@@ -15,6 +15,7 @@ from ppr.methods.common.training import warm_cosine
 from ppr.methods.imnet.boxes import load_boxes
 from ppr.methods.imnet.config import NetworkConfig
 from ppr.methods.imnet.data import BoxShapes
+from ppr.methods.imnet.encoding import encode, load_encoder
 from ppr.methods.imnet.hdf5 import write_codes
 from ppr.methods.imnet.network import AutoEncoder
 from ppr.methods.imnet.pictures import BoxPictures, FilePictures, as_views, jittered
@@ -23,8 +24,6 @@ from ppr.methods.imnet.svr import (
     SVR_RECIPES,
     SvrTrainConfig,
     Validation,
-    encode,
-    load_encoder,
     load_image_encoder,
     load_pairs,
     train_svr,

@@ -21,7 +21,7 @@ from ppr.methods.imnet.point_shapes import PointShapes
 from ppr.methods.imnet.shapes import BUNDLED, fingerprint, load_shapes
 from ppr.methods.imnet.train import field_loss, train
 
-SMALL = {"gf_dim": 4, "ef_dim": 2, "z_dim": 6, "points": 64, "batch": 2, "val_shapes": 2, "device": "cpu"}
+SMALL = {"gf_dim": 4, "ef_dim": 2, "z_dim": 6, "points": 64, "batch": 2, "val_shapes": 2, "least_steps": 1, "device": "cpu"}
 
 
 class PlainRun(Run):
@@ -63,7 +63,7 @@ def overfitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overfit")
     others = [chair(0.7, 0.3, 0.3, 0.2), chair(0.3, 0.8, 0.3, 0.1), chair(0.6, 0.6, 0.9, 0.1)]
     path = write_table(folder / "one.npz", [chair(0.5, 0.4, 0.5, 0.1)] * 60 + others, [0] * 60 + [1, 2, 4])
-    sizes = {"gf_dim": 16, "ef_dim": 4, "z_dim": 16, "octaves": 4, "points": 1024, "batch": 1}
+    sizes = {"gf_dim": 16, "ef_dim": 4, "z_dim": 16, "octaves": 4, "points": 1024, "batch": 1, "least_steps": 1, "recombine": 0.0}
     config = TrainConfig(data=[str(path)], limit=60, epochs=4, deform=0.0, lr=4e-3, val_shapes=1, device="cpu", seed=0, **sizes)
     run = started(folder / "run", config)
     train(config, run)
