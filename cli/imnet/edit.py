@@ -29,9 +29,7 @@ TERM = re.compile(rf"\s*([+-]?)\s*(?:({NUMBER})\s*\*)?\s*([^\s*+]+)\s*")
 @click.option("--save-code", type=options.PATH, default=None, metavar="FILE.npy", help="Also write the code.")
 @surface.out
 @surface.preview
-@surface.level
-@surface.extraction
-@surface.finishing
+@surface.meshing
 @shape_source.checkpoint
 @options.threads
 @options.overwrite

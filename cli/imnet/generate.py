@@ -22,9 +22,7 @@ from .mesh import say
 @surface.mesh_format
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of all of them.")
 @click.option("--columns", type=click.IntRange(1, 100), default=None, help="Of the contact sheet.")
-@surface.level
-@surface.extraction
-@surface.finishing
+@surface.meshing
 @shape_source.checkpoint
 @options.threads
 @options.overwrite

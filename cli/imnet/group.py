@@ -30,7 +30,7 @@ def imnet() -> None:
     """Shapes as implicit fields, and meshes of them (IM-NET, Chen & Zhang, CVPR 2019).
 
     \b
-    ppr imnet mesh --out chair.obj --preview chair.png      the bundled model's first chair
+    ppr imnet mesh --out chair.obj --preview chair.png      a chair of the bundled model
     ppr imnet mesh --seed 7 --out new.glb --color height    a generated one
     ppr imnet generate -n 9 | ppr imnet mesh --batch --out 'out/{i:03d}.ply'
     ppr imnet extract --field mymodule:sdf --out part.stl   the extractor alone, for any function

@@ -25,9 +25,7 @@ SUFFIX = ".imnet"
 @surface.mesh_format
 @click.option("--save-code", is_flag=True, help="Also write each code as .npy.")
 @click.option("--preview", "with_preview", is_flag=True, help="Also write a picture of each mesh.")
-@surface.level
-@surface.extraction
-@surface.finishing
+@surface.meshing
 @shape_source.checkpoint
 @shape_source.image_checkpoint
 @options.threads

@@ -25,9 +25,7 @@ from .mesh import say
 @surface.mesh_format
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of all steps.")
 @click.option("--size", type=click.IntRange(32, 2048), default=384, show_default=True, help="Side of a frame in pixels.")
-@surface.level
-@surface.extraction
-@surface.finishing
+@surface.meshing
 @shape_source.checkpoint
 @options.threads
 @options.overwrite

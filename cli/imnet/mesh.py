@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 @click.option("--batch", is_flag=True, help="A mesh of every code in --code (default: stdin); --out has {i} or {name}.")
 @surface.out
 @surface.preview
-@surface.level
-@surface.extraction
-@surface.finishing
+@surface.meshing
 @shape_source.checkpoint
 @shape_source.image_checkpoint
 @options.threads

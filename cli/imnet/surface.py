@@ -92,6 +92,11 @@ level = click.option(
 )
 
 
+def meshing(command: F) -> F:
+    """All options between a code and its finished mesh."""
+    return level(extraction(finishing(command)))
+
+
 @dataclass(frozen=True)
 class Finish:
     """What becomes of an extracted mesh."""
