@@ -231,8 +231,11 @@ def seat(shape: BoxUnion) -> int | None:
     return int(candidates[(size[candidates, 0] * size[candidates, 2]).argmax()]) if len(candidates) else None
 
 
-def recombine(upper: BoxUnion, lower: BoxUnion) -> BoxUnion | None:
+def recombine(upper: BoxUnion, lower: BoxUnion, proportions: tuple[float, float] = (1.0, 1.0)) -> BoxUnion | None:
     """The seat and what is above it of one chair on what is below the seat of another, whose seat is stretched to fit.
+
+    Args:
+        proportions: factors on the height of what is above the seat, and of what is below it.
 
     Returns:
         the new chair, normalised; None where a seat is not found in both, or nothing is below it.
@@ -247,12 +250,14 @@ def recombine(upper: BoxUnion, lower: BoxUnion) -> BoxUnion | None:
     if not below.any():
         return None
     scale = (place[1] - place[0]) / (other_place[1] - other_place[0])
-    scale[1] = np.sqrt(scale[0] * scale[2])
+    scale[1] = np.sqrt(scale[0] * scale[2]) * proportions[1]
     shift = (place[0] + place[1]) / 2 - scale * (other_place[0] + other_place[1]) / 2
     shift[1] = place[0][1] - scale[1] * other_place[0][1]
     legs = BoxUnion(lower.matrix[below], lower.offset[below]).transformed(np.diag(scale), shift)
-    joined = BoxUnion(np.concatenate([upper.matrix[above], legs.matrix]), np.concatenate([upper.offset[above], legs.offset]))
-    return joined.normalised()
+    top = BoxUnion(upper.matrix[above], upper.offset[above]).transformed(
+        np.diag([1.0, proportions[0], 1.0]), np.array([0.0, place[0][1] * (1 - proportions[0]), 0.0])
+    )
+    return BoxUnion(np.concatenate([top.matrix, legs.matrix]), np.concatenate([top.offset, legs.offset])).normalised()
 
 
 def sample_points(

@@ -47,6 +47,7 @@ class TrainConfig(NetworkConfig, BaseTrainConfig):
     near: float = Field(0.75, ge=0, le=1, description="share of the points drawn around the surface (box unions)")
     deform: float = Field(0.5, ge=0, le=1, description="share of the shapes that are stretched, sheared and thickened (box unions)")
     recombine: float = Field(0.5, ge=0, le=1, description="share of the chairs that get the legs of another training chair (box unions)")
+    settle: float = Field(0.3, ge=0, le=1, description="last share of the training, over which the two shares above fall to 0")
     progressive: bool = Field(False, description="sampled points of 16^3, then 32^3, then 64^3, a third of the epochs each (section 3.3)")
     loss: Literal["bce", "mse"] = Field("bce", description="bce on logits, or the mean squared error of the paper")
     lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
@@ -65,6 +66,7 @@ _AUTHORS: dict[str, Any] = {
     "least_steps": 1,
     "deform": 0.0,
     "recombine": 0.0,
+    "settle": 0.0,
     "progressive": True,
     "loss": "mse",
     "lr": 5e-5,

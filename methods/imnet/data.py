@@ -19,6 +19,7 @@ from .config import TrainConfig
 
 RESOLUTION = 64  # of the encoder's input
 HALF_VOXEL = 0.5 / RESOLUTION
+PROPORTION = 0.25  # largest log factor on the heights of a recombined chair's two halves
 Index = NDArray[np.intp]
 Drawn = TypeVar("Drawn", covariant=True)
 
@@ -68,10 +69,13 @@ class BoxShapes:
         return self.table[index].voxels(RESOLUTION)
 
     def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
-        shapes = [self._recombined(index, rng) if rng.random() < config.recombine else self.table[index] for index in indices]
-        shapes = [self.deformation(shape, rng) if rng.random() < config.deform else shape for shape in shapes]
+        # Less and less towards the end: the last steps are for the shapes as they are.
+        amount = min(1.0, (1 - progress) / config.settle) if config.settle else 1.0
+        recombined, deformed = config.recombine * amount, config.deform * amount
+        shapes = [self._recombined(index, rng) if rng.random() < recombined else self.table[index] for index in indices]
+        shapes = [self.deformation(shape, rng) if rng.random() < deformed else shape for shape in shapes]
         # Voxels of other sources mark whatever is touched, these what is inside: the encoder learns to read both.
-        dilations = np.where(rng.random(len(shapes)) < config.deform, rng.uniform(0, HALF_VOXEL, len(shapes)), 0.0)
+        dilations = np.where(rng.random(len(shapes)) < deformed, rng.uniform(0, HALF_VOXEL, len(shapes)), 0.0)
         voxels = [shape.voxels(RESOLUTION, dilate=dilate) for shape, dilate in zip(shapes, dilations, strict=True)]
         points, labels = sample_points(shapes, config.points, rng, near=config.near)
         return Batch(stack_voxels(voxels), torch.from_numpy(points), torch.from_numpy(labels))
@@ -79,7 +83,8 @@ class BoxShapes:
     def _recombined(self, index: int, rng: np.random.Generator) -> BoxUnion:
         """The top of a shape on the legs of another training shape; the shape itself where they do not fit."""
         shape = self.table[index]
-        return recombine(shape, self.table[rng.choice(self.train)]) or shape
+        above, below = np.exp(rng.uniform(-PROPORTION, PROPORTION, 2))
+        return recombine(shape, self.table[rng.choice(self.train)], (above, below)) or shape
 
 
 def stack_voxels(grids: list[NDArray[np.bool_]]) -> Tensor:

@@ -38,7 +38,7 @@ def load_encoder(checkpoint: Checkpoint) -> VoxelEncoder:
 @torch.no_grad()
 def encode(encoder: VoxelEncoder, voxels: Iterable[NDArray[np.bool_]], device: torch.device) -> Tensor:
     """Codes of occupancy grids [64, 64, 64], float32 [n, z] on the CPU."""
-    encoder = encoder.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on CPUs
+    encoder = encoder.to(device)
     grids, parts = iter(voxels), []
     while block := list(islice(grids, BLOCK)):
         parts.append(encoder(stack_voxels(block).to(device)).float().cpu())

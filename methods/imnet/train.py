@@ -69,8 +69,6 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         networks = {key: value for key, value in checkpoint.state.items() if key.startswith(("encoder.", "generator."))}  # less the bank
         load_state(network, networks, config.init)
 
-    network.encoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on CPUs
-
     rng = np.random.default_rng((config.seed, 1))
     splits = {"train": indices, "val": shapes.held_out if len(shapes.held_out) else indices}
     samples = {

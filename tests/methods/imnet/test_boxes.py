@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.imnet.boxes import MIN_LENGTH, MIN_THICKNESS, BoxSet, BoxUnion, Deformation, load_boxes, sample_points
+from ppr.methods.imnet.boxes import MIN_LENGTH, MIN_THICKNESS, BoxSet, BoxUnion, Deformation, load_boxes, recombine, sample_points
 from ppr.methods.imnet.shapes import BUNDLED
 
 seeds = st.integers(0, 2**32 - 1)
+lengths, factors = st.floats(0.4, 1.2), st.floats(0.8, 1.25)
 
 
 def random_rows(rng, count=4, lengths=(0.05, 0.5)):
@@ -144,6 +145,34 @@ def test_deformed_shapes_follow_the_seed():
     first, again, other = (Deformation()(shape, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.matrix, again.matrix)
     assert not np.allclose(first.matrix, other.matrix)
+
+
+def chair(legs: float, back: float, width: float) -> BoxUnion:
+    """A seat at height 0 to 0.1, two legs of a length below it and a back of a height above it."""
+    upright = [1, 0, 0, 0, 1, 0]
+    seat = [0, 0.05, 0, width, 0.1, 1, *upright]
+    feet = [[side * width / 2.5, -legs / 2, 0, 0.1, legs, 0.1, *upright] for side in (-1, 1)]
+    return BoxUnion.from_rows(np.array([seat, *feet, [0, 0.1 + back / 2, -0.45, width, back, 0.1, *upright]]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(legs=lengths, back=lengths, other=st.floats(0.6, 1.4), above=factors, below=factors)
+def test_a_recombined_chair_has_one_chairs_back_on_the_others_legs(legs, back, other, above, below):
+    joined = recombine(chair(0.7, back, 1.0), chair(legs, 0.6, other), (above, below))
+    assert joined is not None
+    low, high = (extent[:, 1] for extent in joined.extents())
+    seat, rest, *feet = range(4)  # the top's boxes come first
+    # The legs were stretched with their seat, by the geometric mean of its two sides.
+    heights = np.array([above * 0.1, above * back, below * legs / np.sqrt(other)])
+    np.testing.assert_allclose((high - low) * heights[0] / (high - low)[seat], heights[[0, 1, 2, 2]], rtol=1e-3)
+    np.testing.assert_allclose(low[seat], high[feet], atol=1e-5)
+    np.testing.assert_allclose(low[rest], high[seat], atol=1e-5)
+
+
+def test_nothing_is_recombined_without_a_seat_and_legs():
+    stick = BoxUnion.from_rows(np.array([[0, 0, 0, 0.1, 1, 0.1, 1, 0, 0, 0, 1, 0]]))
+    assert recombine(chair(0.7, 0.5, 1.0), stick) is None
+    assert recombine(stick, chair(0.7, 0.5, 1.0)) is None
 
 
 @settings(max_examples=20, deadline=None)

@@ -212,7 +212,7 @@ def test_batches_depend_on_the_epoch_alone_and_reach_every_shape(table):
 
 def test_undeformed_batches_show_the_shape_whose_points_they_label(table):
     shapes = BoxShapes(load_boxes(table))
-    batch = shapes.draw(np.array([5, 1]), TrainConfig(deform=0.0, points=200), 0.0, np.random.default_rng(0))
+    batch = shapes.draw(np.array([5, 1]), TrainConfig(deform=0.0, recombine=0.0, points=200), 0.0, np.random.default_rng(0))
     assert batch.voxels.shape == (2, 1, 64, 64, 64)
     for row, index in enumerate((5, 1)):
         np.testing.assert_array_equal(batch.voxels[row, 0].numpy() > 0, shapes.voxels(index))
@@ -227,6 +227,21 @@ def test_deformed_batches_label_the_shape_that_is_shown(table):
         cells = ((batch.points[row].numpy() + 0.5) * 64).astype(int).clip(0, 63)
         shown = batch.voxels[row, 0].numpy()[tuple(cells.T)]
         assert (shown != batch.labels[row].numpy()).mean() < 0.03  # voxels are coarse, and up to half a voxel thicker
+
+
+def test_augmentation_has_faded_at_the_end_of_the_training(table):
+    """With the last 40 % to settle, half of it is left at 80 %, and nothing at the end."""
+    shapes = BoxShapes(load_boxes(table))
+    config = TrainConfig(deform=1.0, recombine=1.0, settle=0.4, points=8)
+    plain = np.stack([shapes.voxels(index) for index in range(6)])
+
+    def changed(progress: float) -> float:
+        batches = [shapes.draw(np.arange(6), config, progress, np.random.default_rng(seed)).voxels[:, 0].numpy() > 0 for seed in range(12)]
+        return float(np.mean([(batch != plain).any((1, 2, 3)) for batch in batches]))
+
+    assert changed(0.0) == changed(0.59) == 1.0
+    assert 0.4 < changed(0.8) < 0.95
+    assert changed(1 - 1e-9) == 0.0
 
 
 def test_the_iou_of_a_sample_estimates_that_of_the_grid(table):
