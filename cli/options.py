@@ -12,6 +12,20 @@ from ppr.methods.common.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+#: What `export` can write, and the suffix of the file it writes unless told otherwise.
+EXPORT_SUFFIX = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+
+
+def together(*bundle: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several options as one decorator; `--help` lists them in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(bundle):
+            command = option(command)
+        return command
+
+    return decorate
+
 
 json_lines = click.option("--json", "as_json", is_flag=True, help="Results as JSON, one object a line.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace existing output.")
@@ -24,7 +38,6 @@ config_file = click.option(
 backend = click.option(
     "--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network."
 )
-opset = click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set.")
 overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one configuration value; repeatable.")
 
 
@@ -73,17 +86,27 @@ def checkpoint(default: str) -> Callable[[F], F]:
     )
 
 
-def training(command: F) -> F:
-    """What every supervised training takes: devices, precision and workers."""
-    for option in (
-        click.option("--workers", type=click.IntRange(0), default=None, help="Processes that prepare data."),
-        click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default=None, help="Arithmetic. [default: 32]"),
-        click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default=None, help="How several devices share the work."),
-        click.option("--devices", type=click.IntRange(1), default=None, metavar="N", help="Devices (or CPU processes) to train on."),
-        click.option("--device", default=None, metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"),
-    ):
-        command = option(command)
-    return command
+#: What every supervised training takes: devices, precision and workers.
+training = together(
+    click.option("--device", default=None, metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"),
+    click.option("--devices", type=click.IntRange(1), default=None, metavar="N", help="Devices (or CPU processes) to train on."),
+    click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default=None, help="How several devices share the work."),
+    click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default=None, help="Arithmetic. [default: 32]"),
+    click.option("--workers", type=click.IntRange(0), default=None, help="Processes that prepare data."),
+)
+
+
+def exporting(name: str) -> Callable[[F], F]:
+    """What every `export` takes besides a checkpoint; `name` is that of the default file, without suffix."""
+    return together(
+        click.option("--format", type=click.Choice(list(EXPORT_SUFFIX)), default="onnx", show_default=True, help="File format."),
+        click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set."),
+        click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="A line for the file's metadata; repeatable."),
+        out(f"File to write. [default: ./{name}.onnx, .pt or .safetensors]"),
+        overwrite,
+        json_lines,
+        quiet,
+    )
 
 
 def parse_notes(notes: tuple[str, ...]) -> dict[str, str]:

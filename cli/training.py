@@ -16,25 +16,21 @@ if TYPE_CHECKING:
     from ppr.methods.common.config import BaseConfig
     from ppr.methods.common.runs import Run
 
-F = TypeVar("F", bound=Callable[..., object])
 C = TypeVar("C", bound="BaseConfig")
 
 
-def run_options(command: F) -> F:
-    """The options of a run: configuration, device, folder, output."""
-    for option in (
-        options.quiet,
-        options.json_lines,
-        options.overwrite,
-        click.option("--resume", type=options.PATH, default=None, metavar="RUN", help="Go on with an interrupted run."),
-        options.out("Folder of the run."),
-        options.seed,
-        options.overrides,
-        options.config_file,
-        options.training,
-    ):
-        command = option(command)
-    return command
+#: The options of a run: configuration, device, folder, output.
+run_options = options.together(
+    options.training,
+    options.config_file,
+    options.overrides,
+    options.seed,
+    options.out("Folder of the run."),
+    click.option("--resume", type=options.PATH, default=None, metavar="RUN", help="Go on with an interrupted run."),
+    options.overwrite,
+    options.json_lines,
+    options.quiet,
+)
 
 
 def run_training(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.files import atomic_open
-from ppr.methods.common.meshes import Mesh, import_open3d, srgb_to_linear
+from ppr.methods.common.meshes import Mesh, srgb_to_linear
+from ppr.methods.common.open3d_library import import_open3d
 
 from .mesh import vertex_normals
 

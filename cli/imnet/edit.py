@@ -11,8 +11,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options
-from . import shape_source, surface
-from .mesh import say
+from . import results, shape_source, surface
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +26,9 @@ TERM = re.compile(rf"\s*([+-]?)\s*(?:({NUMBER})\s*\*)?\s*([^\s*+]+)\s*")
 @click.command()
 @click.option("--mix", required=True, metavar="EXPRESSION", help="Weighted sum of shapes, for example '0.5*12 + 0.5*seed:7'.")
 @click.option("--save-code", type=options.PATH, default=None, metavar="FILE.npy", help="Also write the code.")
-@surface.out
-@surface.preview
+@results.out
+@results.preview
 @surface.meshing
-@shape_source.checkpoint
-@options.threads
-@options.overwrite
-@options.json_lines
-@options.quiet
 def edit(
     mix: str,
     save_code: Path | None,
@@ -61,7 +55,7 @@ def edit(
         raise UsageError("nothing to write", hint="give --out mix.obj")
     if as_json and any(str(path) == "-" for path in outs):
         raise UsageError("--out - and --json both want stdout")
-    surface.check_outputs(outs, preview, overwrite=overwrite)
+    results.check_outputs(outs, preview, overwrite=overwrite)
     from ppr.methods.imnet.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
@@ -73,8 +67,8 @@ def edit(
         return
     with surface.cpu_threads(threads):
         made, statistics = surfacing.of_code(model.field(code), level)
-    record = surface.write_outputs(made, {"name": mix} | statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
-    say(record, as_json=as_json)
+    record = results.write_outputs(made, {"name": mix} | statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
+    results.say(record, as_json=as_json)
 
 
 def parsed(expression: str) -> list[tuple[float, str]]:

@@ -63,7 +63,7 @@ def encode(
     if bank is not None:
         return encode_bank(model, bank, out, overwrite=overwrite)
     started, batch = time.perf_counter(), output.Batch(fail_fast=fail_fast)
-    items = expand(inputs, suffixes=solid_suffixes() | picture_suffixes(), recursive=recursive, failure=batch.failure)
+    items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, failure=batch.failure)
     kept = []
     with output.progress("encode", len(items)) as advance:
         for item, code in encoded(model, items, batch):
@@ -78,17 +78,15 @@ def encode(
     return batch.exit_code()
 
 
-def solid_suffixes() -> frozenset[str]:
-    from ppr.methods.common.meshes import SUFFIXES as MESHES
-    from ppr.methods.imnet.voxel_files import SUFFIXES as VOXELS
-
-    return frozenset(MESHES) | frozenset(VOXELS)
-
-
 def picture_suffixes() -> frozenset[str]:
     from ppr.methods.common.images import SUFFIXES
 
     return frozenset(SUFFIXES)
+
+
+def input_suffixes() -> frozenset[str]:
+    """Of everything that a code can be made of."""
+    return shape_source.solid_suffixes() | picture_suffixes()
 
 
 def encoded(model: ShapeModel, items: list[Input], batch: output.Batch) -> Iterator[tuple[Input, NDArray[np.float32]]]:
@@ -105,6 +103,7 @@ def encoded(model: ShapeModel, items: list[Input], batch: output.Batch) -> Itera
 
 def code_of(model: ShapeModel, item: Input) -> NDArray[np.float32]:
     """The code of one file: a picture by the image encoder, everything else by the voxel encoder."""
+    shape_source.check_suffix(Path(item.relative), input_suffixes())
     if Path(item.relative).suffix.lower() in picture_suffixes():
         from ppr.methods.imnet.views import load_view
 

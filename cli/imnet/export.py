@@ -11,21 +11,13 @@ from ppr.methods.common.errors import UsageError
 from .. import options, output
 from . import shape_source
 
-SUFFIX = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
-
 
 @click.command()
 @shape_source.checkpoint
-@click.option("--format", "format", type=click.Choice(list(SUFFIX)), default="onnx", show_default=True, help="File format.")
 @click.option("--shape", default=None, metavar="NAME|INDEX", help="Put this shape into the file, which then takes points alone.")
 @click.option("--occupancy/--logits", default=True, show_default=True, help="Values in (0, 1), or what a network of logits gives.")
-@options.opset
 @click.option("--half", is_flag=True, help="safetensors: store float16.")
-@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="safetensors: a line for the metadata; repeatable.")
-@options.out("File to write. [default: ./imnet.onnx, .pt or .safetensors]")
-@options.overwrite
-@options.json_lines
-@options.quiet
+@options.exporting("imnet")
 def export(
     checkpoint: str,
     format: str,
@@ -40,7 +32,7 @@ def export(
 ) -> None:
     """Write the decoder: points [n, 3] and code [z] in, values [n, 1] out, for any n. ONNX and TorchScript are compared with torch first.
 
-    safetensors splits a trained checkpoint into what `mesh` needs (decoder, shapes) and NAME.encoder.safetensors.
+    safetensors splits a trained checkpoint into what `mesh` needs (decoder, shapes) and NAME.encoder.safetensors; --note is for it.
 
     \b
     ppr imnet export --out decoder.onnx
@@ -56,7 +48,7 @@ def export(
     from ppr.methods.common.files import refuse_existing
     from ppr.methods.imnet.model import ShapeModel
 
-    path = out or Path(f"imnet{SUFFIX[format]}")
+    path = out or Path(f"imnet{options.EXPORT_SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)
     model = ShapeModel.load(checkpoint)
     if format == "safetensors":

@@ -14,8 +14,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options
-from . import shape_source, surface
-from .mesh import say
+from . import results, shape_source, surface
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 @click.option(
     "--box", nargs=2, type=float, default=None, metavar="LOW HIGH", help="The cube to look in. [default: the file's, else -0.5 0.5]"
 )
-@surface.out
-@surface.preview
+@results.out
+@results.preview
 @surface.extraction
 @surface.finishing
 @options.threads
@@ -75,7 +74,7 @@ def extract(
         raise UsageError(f"--box {box[0]:g} {box[1]:g}: the first is not below the second")
     if as_json and any(str(path) == "-" for path in outs):
         raise UsageError("--out - and --json both want stdout")
-    surface.check_outputs(outs, preview, overwrite=overwrite)
+    results.check_outputs(outs, preview, overwrite=overwrite)
     surfacing = surface.Surfacing.of(given)
     import dataclasses
 
@@ -98,8 +97,8 @@ def extract(
     name = onnx_path.stem if onnx_path is not None else str(field_name)
     statistics = {"name": name, "level": asked} | dataclasses.asdict(extracted.stats)
     mesh, statistics = surface.finished(surfacing.finish, extracted.mesh, statistics)
-    record = surface.write_outputs(mesh, statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
-    say(record, as_json=as_json)
+    record = results.write_outputs(mesh, statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
+    results.say(record, as_json=as_json)
 
 
 def python_field(name: str) -> Field:

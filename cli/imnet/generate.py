@@ -10,8 +10,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import shape_source, surface
-from .mesh import say
+from . import results, shape_source, surface
 
 
 @click.command()
@@ -19,15 +18,10 @@ from .mesh import say
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes the shapes; the first n are the same for any n.")
 @shape_source.prior
 @click.option("--out", "-o", type=options.PATH, default=None, metavar="DIR|FILE.npy", help="Meshes into a folder, or the codes as npy.")
-@surface.mesh_format
+@results.mesh_format
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of all of them.")
 @click.option("--columns", type=click.IntRange(1, 100), default=None, help="Of the contact sheet.")
 @surface.meshing
-@shape_source.checkpoint
-@options.threads
-@options.overwrite
-@options.json_lines
-@options.quiet
 def generate(
     count: int,
     seed: int,
@@ -53,7 +47,7 @@ def generate(
     """
     surfacing = surface.Surfacing.of(given)
     if contact is not None:
-        surface.check_outputs([], contact, overwrite=overwrite)
+        results.check_outputs([], contact, overwrite=overwrite)
     as_codes = out is not None and out.suffix == ".npy"
     folder = out if out is not None and not as_codes else None
     if out is not None and not as_codes and out.suffix:
@@ -80,36 +74,19 @@ def generate(
                     refuse_existing(path, overwrite=overwrite)
                 made, statistics = surfacing.of_code(model.field(code), level)
                 up = surfacing.finish.up
-                record = surface.write_outputs(
+                record = results.write_outputs(
                     made, {"name": f"seed-{seed}-{index:04d}"} | statistics, target, None, up=up, overwrite=overwrite
                 )
                 batch.done += 1
                 if folder:
-                    say({"i": index} | record, as_json=as_json)
+                    results.say({"i": index} | record, as_json=as_json)
                 if contact is not None:
-                    pictures.append((str(index), thumbnail(made, up)))
+                    pictures.append((str(index), results.thumbnail(made, up)))
             except UsageError:
                 raise
             except PprError as error:
                 batch.failure(PprError(f"shape {index}: {error.message}", hint=error.hint))
             advance()
     if contact is not None and pictures:
-        save_sheet(pictures, contact, columns, overwrite=overwrite)
+        results.save_sheet(pictures, contact, columns, overwrite=overwrite)
     return batch.exit_code()
-
-
-def thumbnail(mesh: Any, up: str, size: int = 192) -> Any:
-    """A small picture of a mesh."""
-    from ppr.exports.preview import render
-
-    return render(mesh, size, up=up)  # type: ignore[arg-type]
-
-
-def save_sheet(pictures: list[tuple[str, Any]], path: Path, columns: int | None, *, overwrite: bool) -> None:
-    """Named pictures as one; about square unless the number of columns is given. Its path goes to stdout."""
-    from ppr.exports.preview import contact_sheet
-
-    labels, images = zip(*pictures, strict=True)
-    across = columns or max(1, round((1.4 * len(images)) ** 0.5))
-    surface.save_picture(contact_sheet(images, across, labels), path, overwrite=overwrite)
-    click.echo(str(path))

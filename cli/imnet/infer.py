@@ -12,9 +12,8 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ..inputs import expand
-from . import shape_source, surface
-from .encode import encoded, picture_suffixes, solid_suffixes
-from .mesh import say
+from . import results, shape_source, surface
+from .encode import encoded, input_suffixes
 
 SUFFIX = ".imnet"
 
@@ -22,18 +21,13 @@ SUFFIX = ".imnet"
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE|DIR|GLOB...")
 @options.out("Folder for the results. [default: beside each input, as NAME.imnet.obj]")
-@surface.mesh_format
+@results.mesh_format
 @click.option("--save-code", is_flag=True, help="Also write each code as .npy.")
 @click.option("--preview", "with_preview", is_flag=True, help="Also write a picture of each mesh.")
-@surface.meshing
-@shape_source.checkpoint
 @shape_source.image_checkpoint
-@options.threads
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first bad file.")
-@options.overwrite
-@options.json_lines
-@options.quiet
+@surface.meshing
 def infer(
     inputs: tuple[str, ...],
     out: Path | None,
@@ -63,9 +57,7 @@ def infer(
     from ppr.methods.imnet.model import ShapeModel
 
     batch, started = output.Batch(fail_fast=fail_fast), time.perf_counter()
-    items = expand(
-        inputs, suffixes=solid_suffixes() | picture_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure
-    )
+    items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure)
     model = ShapeModel.load(checkpoint, image_checkpoint)
     with output.progress("infer", len(items)) as advance, surface.cpu_threads(threads):
         for item, code in encoded(model, items, batch):
@@ -78,11 +70,11 @@ def infer(
                 made, statistics = surfacing.of_code(model.field(code), level)
                 up, preview = surfacing.finish.up, picture if with_preview else None
                 statistics = {"input": item.name, "name": Path(item.relative).stem} | statistics
-                record = surface.write_outputs(made, statistics, [target], preview, up=up, overwrite=overwrite)
+                record = results.write_outputs(made, statistics, [target], preview, up=up, overwrite=overwrite)
                 if save_code:
                     shape_source.save_npy(code_path, code, overwrite=overwrite)
                     record["code"] = str(code_path)
-                say(record, as_json=as_json)
+                results.say(record, as_json=as_json)
             except PprError as error:
                 batch.done -= 1
                 batch.failure(PprError(f"{item.name}: {error.message}", hint=error.hint))

@@ -10,9 +10,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import shape_source, surface
-from .generate import save_sheet, thumbnail
-from .mesh import say
+from . import results, shape_source, surface
 
 
 @click.command()
@@ -22,15 +20,10 @@ from .mesh import say
 @click.option("--gif", type=options.PATH, default=None, metavar="FILE.gif", help="An animation.")
 @click.option("--fps", type=click.FloatRange(0.1, 50), default=12.0, show_default=True, help="Of the animation.")
 @click.option("--mesh-dir", type=options.PATH, default=None, metavar="DIR", help="A mesh of every step.")
-@surface.mesh_format
+@results.mesh_format
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of all steps.")
 @click.option("--size", type=click.IntRange(32, 2048), default=384, show_default=True, help="Side of a frame in pixels.")
 @surface.meshing
-@shape_source.checkpoint
-@options.threads
-@options.overwrite
-@options.json_lines
-@options.quiet
 def interpolate(
     first: str,
     last: str,
@@ -65,7 +58,7 @@ def interpolate(
     from ppr.methods.common.files import refuse_existing
     from ppr.methods.imnet.model import ShapeModel
 
-    surface.check_outputs([], contact, overwrite=overwrite)
+    results.check_outputs([], contact, overwrite=overwrite)
     targets = [mesh_dir / f"{index:04d}.{format}" for index in range(steps)] if mesh_dir else []
     for path in [*targets, *([gif] if gif else [])]:
         refuse_existing(path, overwrite=overwrite)
@@ -78,16 +71,16 @@ def interpolate(
             code = ends[0].code * (1 - share) + ends[1].code * share  # exact at both ends
             made, statistics = surfacing.of_code(model.field(code), level)
             up, name = surfacing.finish.up, f"{ends[0].name}-{ends[1].name}-{index:04d}"
-            record = surface.write_outputs(made, {"name": name} | statistics, targets[index : index + 1], None, up=up, overwrite=overwrite)
+            record = results.write_outputs(made, {"name": name} | statistics, targets[index : index + 1], None, up=up, overwrite=overwrite)
             if mesh_dir:
-                say({"i": index, "share": share} | record, as_json=as_json)
+                results.say({"i": index, "share": share} | record, as_json=as_json)
             if gif is not None:
-                frames.append(thumbnail(made, up, size))
+                frames.append(results.thumbnail(made, up, size))
             if contact is not None:
-                thumbnails.append((f"{share:.2f}", thumbnail(made, up)))
+                thumbnails.append((f"{share:.2f}", results.thumbnail(made, up)))
             advance()
     if gif is not None:
         save_gif(frames, gif, fps, overwrite=overwrite)
         click.echo(str(gif))
     if contact is not None:
-        save_sheet(thumbnails, contact, None, overwrite=overwrite)
+        results.save_sheet(thumbnails, contact, None, overwrite=overwrite)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ppr.methods.common.errors import PprError
 
 from .. import options, output
-from . import shape_source, surface
-from .generate import save_sheet, thumbnail
+from . import results, shape_source
+
+if TYPE_CHECKING:
+    from ppr.exports.mesh import Extraction
+    from ppr.methods.common.meshes import Mesh
+    from ppr.methods.imnet.field import CodeField
+    from ppr.methods.imnet.latent_map import Plane
+    from ppr.methods.imnet.model import ShapeModel
+
+#: Of a map: side of a thumbnail in pixels, cells along its longer side, cells a side of a thumbnail's mesh.
+MAP_TILE, MAP_CELLS, MAP_RESOLUTION = 96, 8, 32
+SHEET_RESOLUTION = 64
 
 
 @click.command("list")
@@ -19,8 +31,20 @@ from .generate import save_sheet, thumbnail
 @click.option("--every", type=click.IntRange(1), default=1, metavar="K", help="Only every K-th of them.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=None, help="At most so many.")
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of them; takes about 0.3 s a shape.")
-@click.option("--columns", type=click.IntRange(1, 100), default=None, help="Of the contact sheet.")
-@click.option("--resolution", "-r", type=click.IntRange(16, 256), default=64, show_default=True, help="Of the pictures' meshes.")
+@click.option("--map", "latent_map", type=options.PATH, default=None, metavar="MAP.png", help="A picture in which like codes lie together.")
+@click.option(
+    "--columns",
+    type=click.IntRange(1, 100),
+    default=None,
+    help=f"Of the contact sheet; of the map, cells along its longer side. [default: about square; {MAP_CELLS}]",
+)
+@click.option(
+    "--resolution",
+    "-r",
+    type=click.IntRange(16, 256),
+    default=None,
+    help=f"Of the pictures' meshes. [default: {SHEET_RESOLUTION}; {MAP_RESOLUTION} on the map]",
+)
 @shape_source.checkpoint
 @options.overwrite
 @options.json_lines
@@ -30,43 +54,106 @@ def list_shapes(
     every: int,
     limit: int | None,
     contact: Path | None,
+    latent_map: Path | None,
     columns: int | None,
-    resolution: int,
+    resolution: int | None,
     checkpoint: str,
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Print number and name of every shape a model knows; with --contact also draw them.
+    """Print number and name of every shape a model knows; with --contact or --map draw them instead.
+
+    The map shows the plane of the first two principal components of the listed shapes' codes, and in every cell that holds shapes the one
+    nearest to its middle. With --json each shape's place in that plane is printed too.
 
     \b
     ppr imnet list --every 20 --contact shapes.png
+    ppr imnet list --map map.png
     ppr imnet list --json --match b012 | jq -r .name
     """
-    surface.check_outputs([], contact, overwrite=overwrite)
-    from ppr.exports.mesh import Extraction, extract
+    for picture in (contact, latent_map):
+        results.check_outputs([], picture, overwrite=overwrite)
+    from ppr.exports.mesh import Extraction
+    from ppr.methods.imnet.latent_map import principal_plane
     from ppr.methods.imnet.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
     found = [(index, name) for index, name in enumerate(model.bank.names) if any(text in name for text in match or ("",))][::every][:limit]
+    plane = principal_plane(model.bank.codes[[index for index, _name in found]]) if latent_map is not None and found else None
     if as_json:
-        for index, name in found:
-            output.emit_json({"index": index, "name": name})
-    elif contact is None:
+        for row, (index, name) in enumerate(found):
+            place = {} if plane is None else {"map": [round(value, 6) for value in plane.positions[row].tolist()]}
+            output.emit_json({"index": index, "name": name, **place})
+    elif contact is None and latent_map is None:
         click.echo("\n".join(f"{index:5d}  {name}" for index, name in found))
     if not found:
         output.note(f"no shape's name contains {' or '.join(match)}")
-    if contact is None or not found:
         return 0
-    pictures: list[tuple[str, Any]] = []
     batch = output.Batch()
-    settings = Extraction(resolution=resolution, level=model.decoder.level, refine=1)
-    with output.progress("list", len(found)) as advance:
-        for index, name in found:
+    level = model.decoder.level
+    if contact is not None:
+        settings = Extraction(resolution=resolution or SHEET_RESOLUTION, level=level, refine=1)
+        pictures = thumbnails(model, found, settings, batch)
+        if pictures:
+            drawn = [(name, pictures[index]) for index, name in found if index in pictures]
+            results.save_sheet(drawn, contact, columns, overwrite=overwrite)
+    if latent_map is not None and plane is not None:
+        cells = resolution or MAP_RESOLUTION
+        # Half as many seed cells as cells: with as many, nearly all that is asked for would be the seed grid.
+        settings = Extraction(resolution=cells, level=level, refine=0, seed_grid=cells // 2)
+        draw_map(model, found, plane, settings, batch, latent_map, columns or MAP_CELLS, overwrite=overwrite)
+    return batch.exit_code()
+
+
+def draw_map(
+    model: ShapeModel,
+    found: list[tuple[int, str]],
+    plane: Plane,
+    settings: Extraction,
+    batch: output.Batch,
+    path: Path,
+    across: int,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write the map of shapes; a shape without a surface leaves its cell empty. The path goes to stdout."""
+    from PIL import Image
+
+    from ppr.exports.preview import contact_sheet
+    from ppr.methods.imnet.latent_map import grid
+
+    laid = grid(plane.positions, across)
+    shown = {cell: found[row] for cell, row in laid.shapes.items()}
+    pictures = thumbnails(model, shown.values(), settings, batch, MAP_TILE)
+    empty = Image.new("RGB", (MAP_TILE, MAP_TILE), "white")
+    tiles = {cell: pictures.get(index, empty) for cell, (index, _name) in shown.items()}
+    cells = [tiles.get((row, column), empty) for row in range(laid.rows) for column in range(laid.columns)]
+    results.save_picture(contact_sheet(cells, laid.columns), path, overwrite=overwrite)
+    click.echo(str(path))
+    across_share, up_share = plane.explained
+    output.note(f"{len(shown)} of {len(found)} shapes; {across_share:.0%} of the codes' variance lie along x, {up_share:.0%} along y")
+
+
+def thumbnails(
+    model: ShapeModel, shapes: Iterable[tuple[int, str]], settings: Extraction, batch: output.Batch, size: int = 192
+) -> dict[int, Any]:
+    """Small pictures of shapes by their number; one without a surface is reported and left out."""
+    named, pictures = list(shapes), {}
+    with output.progress("list", len(named)) as advance:
+        for index, name in named:
             try:
-                pictures.append((name, thumbnail(extract(model.field(model.bank.codes[index]), settings).mesh, "y")))
+                pictures[index] = results.thumbnail(small_mesh(model.field(model.bank.codes[index]), settings), "y", size)
             except PprError as error:
                 batch.failure(PprError(f"{name}: {error.message}", hint=error.hint))
             advance()
-    if pictures:
-        save_sheet(pictures, contact, columns, overwrite=overwrite)
-    return batch.exit_code()
+    return pictures
+
+
+def small_mesh(field: CodeField, settings: Extraction) -> Mesh:
+    """The surface of a shape; where the seed grid finds none, it is looked for in every cell."""
+    from ppr.exports.mesh import EmptyFieldError, extract
+
+    try:
+        return extract(field, settings).mesh
+    except EmptyFieldError:
+        return extract(field, replace(settings, seed_grid=settings.resolution)).mesh

@@ -12,8 +12,8 @@ import click
 
 from ppr.methods.common.errors import PprError, UsageError
 
-from .. import options, output
-from . import shape_source, surface
+from .. import output
+from . import results, shape_source, surface
 
 if TYPE_CHECKING:
     from ppr.methods.imnet.model import ShapeModel
@@ -23,15 +23,10 @@ if TYPE_CHECKING:
 @shape_source.one_shape
 @shape_source.prior
 @click.option("--batch", is_flag=True, help="A mesh of every code in --code (default: stdin); --out has {i} or {name}.")
-@surface.out
-@surface.preview
-@surface.meshing
-@shape_source.checkpoint
+@results.out
+@results.preview
 @shape_source.image_checkpoint
-@options.threads
-@options.overwrite
-@options.json_lines
-@options.quiet
+@surface.meshing
 def mesh(
     batch: bool,
     outs: tuple[Path, ...],
@@ -59,7 +54,7 @@ def mesh(
     if as_json and any(str(path) == "-" for path in outs):
         raise UsageError("--out - and --json both want stdout")
     if not batch:
-        surface.check_outputs(outs, preview, overwrite=overwrite)
+        results.check_outputs(outs, preview, overwrite=overwrite)
     surfacing = surface.Surfacing.of(given)
     from ppr.methods.imnet.model import ShapeModel
 
@@ -71,8 +66,8 @@ def mesh(
         shape = shape_source.resolve(model, given, truncation=truncation, prior=prior)
         made, statistics = surfacing.of_code(model.field(shape.code), level)
         up = surfacing.finish.up
-        record = surface.write_outputs(made, {"name": shape.name} | statistics, outs, preview, up=up, overwrite=overwrite)
-        say(record, as_json=as_json)
+        record = results.write_outputs(made, {"name": shape.name} | statistics, outs, preview, up=up, overwrite=overwrite)
+        results.say(record, as_json=as_json)
     return 0
 
 
@@ -111,12 +106,12 @@ def mesh_all(
         try:
             targets = [filled(path, index, shape.name) for path in outs]
             picture = filled(preview, index, shape.name) if preview else None
-            surface.check_outputs(targets, picture, overwrite=overwrite)
+            results.check_outputs(targets, picture, overwrite=overwrite)
             made, statistics = surfacing.of_code(model.field(shape.code), level)
             up = surfacing.finish.up
-            record = surface.write_outputs(made, {"name": shape.name} | statistics, targets, picture, up=up, overwrite=overwrite)
+            record = results.write_outputs(made, {"name": shape.name} | statistics, targets, picture, up=up, overwrite=overwrite)
             counted.done += 1
-            say({"i": index} | record, as_json=as_json)
+            results.say({"i": index} | record, as_json=as_json)
         except UsageError:
             raise
         except PprError as error:
@@ -142,18 +137,3 @@ def filled(template: Path, index: int, name: str) -> Path:
         raise UsageError(f"{template}: {match[0]} is not known", hint="{i}, {i:03d} or {name}")
 
     return Path(re.sub(r"\{([^}:]*)(?::0?(\d{1,2})d)?\}", fill, str(template)))
-
-
-def say(record: dict[str, Any], *, as_json: bool) -> None:
-    """The record as JSON, or the files written on stdout and a line about the mesh on stderr."""
-    if as_json:
-        output.emit_json(record)
-        return
-    for path in record["files"]:
-        click.echo(path)
-    closed = "closed" if record["watertight"] else "OPEN"
-    asked = record["queries"] + record["refine_queries"]
-    output.note(
-        f"{record['name']}: {record['vertices']:,} vertices, {record['faces']:,} faces, {closed}, {record['components']} component"
-        f"{'s' * (record['components'] != 1)}; {asked:,} points asked in {record['seconds']:.2f} s"
-    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ppr.methods.imnet.model import ShapeModel
 
-F = TypeVar("F", bound=Callable[..., Any])
 MAX_CODE_BYTES = 1 << 28
 MAX_LINE = 1 << 20
 
@@ -29,37 +28,23 @@ checkpoint = options.checkpoint("chairs")
 image_checkpoint = click.option(
     "--image-checkpoint", type=options.PATH, default=None, metavar="FILE", help="Image encoder. [default: the embedded model's own]"
 )
-
-
-def prior(command: F) -> F:
-    """Options that say how codes are drawn."""
-    bundle: tuple[Callable[[F], F], ...] = (
-        click.option(
-            "--truncation", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Smaller is more usual."
-        ),
-        click.option(
-            "--prior", type=click.Choice(["gan", "gaussian", "mixture"]), default=None, help="Distribution of codes. [default: the model's]"
-        ),
-    )
-    for option in bundle:
-        command = option(command)
-    return command
-
-
-def one_shape(command: F) -> F:
-    """The options that name one shape."""
-    bundle: tuple[Callable[[F], F], ...] = (
-        click.option("--image", type=options.PATH, default=None, metavar="PICTURE", help="The shape in a picture on plain background."),
-        click.option(
-            "--voxels", type=options.PATH, default=None, metavar="FILE", help="A solid: binvox, npy, npz, h5, or a mesh file, normalised."
-        ),
-        click.option("--code", type=options.PATH, default=None, metavar="FILE", help="A code (.npy); '-' reads it from stdin."),
-        click.option("--seed", type=click.IntRange(0), default=None, metavar="S", help="A generated shape."),
-        click.option("--shape", default=None, metavar="NAME|INDEX", help="A known shape (`ppr imnet list`). [default: the model's]"),
-    )
-    for option in bundle:
-        command = option(command)
-    return command
+#: Options that say how codes are drawn.
+prior = options.together(
+    click.option(
+        "--prior", type=click.Choice(["gan", "gaussian", "mixture"]), default=None, help="Distribution of codes. [default: the model's]"
+    ),
+    click.option("--truncation", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Smaller is more usual."),
+)
+#: The options that name one shape.
+one_shape = options.together(
+    click.option("--shape", default=None, metavar="NAME|INDEX", help="A known shape (`ppr imnet list`). [default: the model's]"),
+    click.option("--seed", type=click.IntRange(0), default=None, metavar="S", help="A generated shape."),
+    click.option("--code", type=options.PATH, default=None, metavar="FILE", help="A code (.npy); '-' reads it from stdin."),
+    click.option(
+        "--voxels", type=options.PATH, default=None, metavar="FILE", help="A solid: binvox, npy, npz, h5, or a mesh file, normalised."
+    ),
+    click.option("--image", type=options.PATH, default=None, metavar="PICTURE", help="The shape in a picture on plain background."),
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +107,13 @@ def by_word(model: ShapeModel, word: str) -> Named:
 
 
 def read_solid(path: Path) -> NDArray[np.bool_]:
-    """A voxel file, or a mesh that is normalised and voxelised, as the encoder's 64^3 grid."""
+    """A voxel file, or a mesh that is normalised and voxelised, as the encoder's 64^3 grid.
+
+    Raises:
+        UsageError: neither by its suffix.
+        PprError: a file that cannot be read or holds no solid.
+    """
+    check_suffix(path, solid_suffixes())
     from ppr.methods.common.meshes import SUFFIXES as MESHES
     from ppr.methods.imnet.voxel_files import read_voxels
     from ppr.methods.imnet.voxels import max_pool, resample
@@ -135,6 +126,25 @@ def read_solid(path: Path) -> NDArray[np.bool_]:
         check(solid, str(path), strict=False)
         return max_pool(solid.occupied, 4)
     return resample(read_voxels(path), 64).occupied
+
+
+def solid_suffixes() -> frozenset[str]:
+    """Of the files that `read_solid` reads."""
+    from ppr.methods.common.meshes import SUFFIXES as MESHES
+    from ppr.methods.imnet.voxel_files import SUFFIXES as VOXELS
+
+    return frozenset(MESHES) | frozenset(VOXELS)
+
+
+def check_suffix(path: Path, known: Set[str]) -> None:
+    """Refuse a file by its name.
+
+    Raises:
+        UsageError: its suffix is none of those known; the hint lists them.
+    """
+    if path.suffix.lower() not in known:
+        names = ", ".join(sorted(suffix.removeprefix(".") for suffix in known))
+        raise UsageError(f"{path}: '{path.suffix}' is no format known here", hint=f"one of: {names}")
 
 
 def only(found: list[Named], where: str) -> Named:

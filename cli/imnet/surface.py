@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
+from . import shape_source
 
 if TYPE_CHECKING:
     from ppr.exports.mesh import Extracted, Normals
     from ppr.methods.common.meshes import Mesh
     from ppr.methods.imnet.field import CodeField
 
-F = TypeVar("F", bound=Callable[..., Any])
 MAX_RESOLUTION = 1024
+#: What a surface takes for each square of `resolution`, with default settings. Fitted to a sphere of radius 0.3 (at 128, 256, 512, 1024)
+#: and the embedded chair (128, 256, 512), whose meshes were written, too: 6.2 to 6.6 values besides those of the seed grid, and a peak
+#: of memory that lay 1,380 to 1,900 bytes above that of extracting at 32.
+VALUES_PER_SQUARE, BYTES_PER_SQUARE = 6.5, 1650
+SEED_VALUES = 33**3
 
 
 class KeepParameter(click.ParamType):
@@ -40,61 +43,50 @@ class KeepParameter(click.ParamType):
         return share if 0 <= share <= 1 else self.fail(f"{share} is not between 0 and 1")
 
 
-def extraction(command: F) -> F:
-    """Options that say how the surface is found."""
-    bundle: tuple[Callable[[F], F], ...] = (
-        click.option("--force", is_flag=True, help="Allow resolutions above 1024."),
-        click.option("--keep", type=KeepParameter(), default=None, help="Components to keep. [default: above 0.001 of the volume]"),
-        click.option("--soft", type=float, default=None, metavar="VALUE", help="Also look for parts where only this value is reached."),
-        click.option(
-            "--seed-grid",
-            type=click.IntRange(1, 512),
-            default=32,
-            show_default=True,
-            metavar="N",
-            help="Coarse cells a side to begin with.",
-        ),
-        click.option(
-            "--refine", type=click.IntRange(0, 20), default=3, show_default=True, help="Rounds that move vertices onto the surface."
-        ),
-        click.option(
-            "--extract", "mode", type=click.Choice(["sparse", "dense", "mise"]), default="sparse", show_default=True, help="Extractor."
-        ),
-        click.option("--resolution", "-r", type=click.IntRange(16), default=128, show_default=True, help="Cells a side."),
-    )
-    for option in bundle:
-        command = option(command)
-    return command
-
-
-def finishing(command: F) -> F:
-    """Options that say what becomes of the mesh."""
-    bundle: tuple[Callable[[F], F], ...] = (
-        click.option("--color", metavar="HOW", default=None, help="Vertex colours: normal, height, or #rrggbb."),
-        click.option("--on-floor", is_flag=True, help="Put the lowest point at height 0."),
-        click.option("--center", is_flag=True, help="Put the bounding box's middle at the origin."),
-        click.option("--scale", type=click.FloatRange(0, min_open=True), default=None, metavar="METRES", help="Longest side."),
-        click.option("--up", type=click.Choice(["y", "z"]), default="y", show_default=True, help="Axis that points upwards."),
-        click.option("--smooth", type=click.IntRange(0, 1000), default=0, metavar="N", help="Rounds of Taubin smoothing (needs open3d)."),
-        click.option("--faces", type=click.IntRange(4), default=None, metavar="N", help="Decimate to about N triangles (needs open3d)."),
-        click.option("--normals/--no-normals", default=True, show_default=True, help="Vertex normals from the field's gradient."),
-    )
-    for option in bundle:
-        command = option(command)
-    return command
-
-
-mesh_format = click.option(
-    "--format", type=click.Choice(["obj", "ply", "stl", "off", "glb"]), default="obj", show_default=True, help="Of the meshes."
+#: Options that say how the surface is found.
+extraction = options.together(
+    click.option("--resolution", "-r", type=click.IntRange(16), default=128, show_default=True, help="Cells a side."),
+    click.option(
+        "--extract", "mode", type=click.Choice(["sparse", "dense", "mise"]), default="sparse", show_default=True, help="Extractor."
+    ),
+    click.option("--refine", type=click.IntRange(0, 20), default=3, show_default=True, help="Rounds that move vertices onto the surface."),
+    click.option(
+        "--seed-grid",
+        type=click.IntRange(1, 512),
+        default=32,
+        show_default=True,
+        metavar="N",
+        help="Coarse cells a side to begin with.",
+    ),
+    click.option("--soft", type=float, default=None, metavar="VALUE", help="Also look for parts where only this value is reached."),
+    click.option("--keep", type=KeepParameter(), default=None, help="Components to keep. [default: above 0.001 of the volume]"),
+    click.option("--force", is_flag=True, help="Allow resolutions above 1024."),
+)
+#: Options that say what becomes of the mesh.
+finishing = options.together(
+    click.option("--normals/--no-normals", default=True, show_default=True, help="Vertex normals from the field's gradient."),
+    click.option("--faces", type=click.IntRange(4), default=None, metavar="N", help="Decimate to about N triangles (needs open3d)."),
+    click.option("--smooth", type=click.IntRange(0, 1000), default=0, metavar="N", help="Rounds of Taubin smoothing (needs open3d)."),
+    click.option("--up", type=click.Choice(["y", "z"]), default="y", show_default=True, help="Axis that points upwards."),
+    click.option("--scale", type=click.FloatRange(0, min_open=True), default=None, metavar="METRES", help="Longest side."),
+    click.option("--center", is_flag=True, help="Put the bounding box's middle at the origin."),
+    click.option("--on-floor", is_flag=True, help="Put the lowest point at height 0."),
+    click.option("--color", metavar="HOW", default=None, help="Vertex colours: normal, height, or #rrggbb."),
 )
 level = click.option(
     "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True, help="Occupancy on the surface."
 )
-
-
-def meshing(command: F) -> F:
-    """All options between a code and its finished mesh."""
-    return level(extraction(finishing(command)))
+#: What every verb takes that turns codes into meshes: all between a code and its finished mesh, the model, and how to report.
+meshing = options.together(
+    level,
+    extraction,
+    finishing,
+    shape_source.checkpoint,
+    options.threads,
+    options.overwrite,
+    options.json_lines,
+    options.quiet,
+)
 
 
 @dataclass(frozen=True)
@@ -154,9 +146,9 @@ class Surfacing:
         """
         resolution = given.pop("resolution")
         if not given.pop("force") and resolution > MAX_RESOLUTION:
-            corners = 6 * (resolution / 256) ** 2 * 65e3  # a chair has about 65,000 active cells at 256^3; they grow with the square
+            values, memory = expected_cost(resolution)
             raise UsageError(
-                f"--resolution {resolution}: about {corners / 1e6:.0f} million values and {corners * 400 / 1e9:.0f} GB of memory",
+                f"--resolution {resolution}: about {values / 1e6:.0f} million values and {memory / 1e9:.0f} GB of memory",
                 hint=f"at most {MAX_RESOLUTION}, or give --force",
             )
         names = ("mode", "refine", "seed_grid", "soft", "keep")
@@ -198,6 +190,11 @@ class Surfacing:
         return finished(self.finish, extracted.mesh, statistics)
 
 
+def expected_cost(resolution: int) -> tuple[int, int]:
+    """Values asked for and bytes of memory, beside the program's own, of a typical surface; both grow with its area in cells."""
+    return round(SEED_VALUES + VALUES_PER_SQUARE * resolution**2), BYTES_PER_SQUARE * resolution**2
+
+
 def extract_code(surfacing: Surfacing, field: CodeField, probability: float) -> Extracted:
     """The surface of a code where its occupancy is `probability`; an empty field's values are named as occupancies.
 
@@ -224,73 +221,6 @@ def finished(finish: Finish, mesh: Mesh, statistics: dict[str, Any]) -> tuple[Me
     return mesh, statistics | {name: getattr(found, name) for name in names}
 
 
-def write_outputs(
-    mesh: Mesh, statistics: dict[str, Any], outs: Sequence[Path], preview: Path | None, *, up: str, overwrite: bool
-) -> dict[str, Any]:
-    """Write a mesh to every path (`-` is ply on stdout) and its picture; returns the record of it."""
-    from ppr.exports.mesh_files import mesh_bytes, write_mesh
-
-    for path in outs:
-        if str(path) == "-":
-            sys.stdout.buffer.write(mesh_bytes(mesh, "ply"))
-        else:
-            write_mesh(path, mesh, overwrite=overwrite)
-    record = {"files": [str(path) for path in outs if str(path) != "-"], **statistics}
-    if preview is not None:
-        write_picture(preview, mesh, up=up, overwrite=overwrite)
-        record["preview"] = str(preview)
-    return record
-
-
-def write_picture(path: Path, mesh: Mesh, *, up: str, overwrite: bool) -> None:
-    """Three views of a mesh as a picture file."""
-    from ppr.exports.preview import views
-
-    save_picture(views(mesh, up=up), path, overwrite=overwrite)  # type: ignore[arg-type]
-
-
-def save_picture(picture: Any, path: Path, *, overwrite: bool) -> None:
-    """Write a Pillow image, whole or not at all.
-
-    Raises:
-        UsageError: a suffix that is no picture format, or a file that exists.
-    """
-    from ppr.methods.common.files import atomic_path
-
-    check_picture(path)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        picture.convert("RGB").save(temporary)
-
-
-def check_picture(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise UsageError(f"{path}: not a picture format", hint="one of: png, jpg, webp")
-
-
-def check_outputs(outs: Sequence[Path], preview: Path | None, *, overwrite: bool) -> None:
-    """Refuse before any work what could not be written after it.
-
-    Raises:
-        UsageError: nothing to write, unknown suffixes, files that exist, stdout given with something else, or a terminal.
-    """
-    from ppr.exports.mesh_files import WRITERS
-    from ppr.methods.common.files import refuse_existing
-
-    if sum(str(path) == "-" for path in outs) > 1:
-        raise UsageError("--out -: given twice")
-    for path in outs:
-        if str(path) == "-":
-            if sys.stdout.buffer.isatty():
-                raise UsageError("not writing a mesh to the terminal", hint="redirect it (> chair.ply) or give --out FILE")
-        elif path.suffix.lower().removeprefix(".") not in WRITERS:
-            raise UsageError(f"--out {path}: '{path.suffix}' is no mesh format known here", hint=f"one of: {', '.join(WRITERS)}")
-        else:
-            refuse_existing(path, overwrite=overwrite)
-    if preview is not None:
-        check_picture(preview)
-        refuse_existing(preview, overwrite=overwrite)
-
-
 @contextlib.contextmanager
 def cpu_threads(threads: int | None) -> Iterator[None]:
     """Limit the cores that the NumPy decoder uses."""
@@ -298,9 +228,3 @@ def cpu_threads(threads: int | None) -> Iterator[None]:
 
     with field.limited(threads) if threads else contextlib.nullcontext():
         yield
-
-
-out = click.option(
-    "--out", "-o", "outs", type=options.PATH, multiple=True, help="obj, ply, stl, off or glb; repeatable; '-' is ply on stdout."
-)
-preview = click.option("--preview", type=options.PATH, default=None, metavar="FILE.png", help="Also a picture of three views.")

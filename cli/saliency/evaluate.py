@@ -174,7 +174,7 @@ def level_source(network: dict[str, Any]) -> Levels:
 
     import torch
 
-    from ppr.methods.common.training import resolve_device
+    from ppr.methods.common.devices import resolve_device
     from ppr.methods.saliency.levels import level_masks
     from ppr.methods.saliency.torch_backend import load_network
 

@@ -15,13 +15,11 @@ from .. import options, output
 if TYPE_CHECKING:
     import numpy as np
 
-SUFFIX = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
 CALIBRATION_IMAGES = 200
 
 
 @click.command()
 @options.checkpoint("ras-mobile")
-@click.option("--format", "format", type=click.Choice(list(SUFFIX)), default="onnx", show_default=True, help="File format.")
 @click.option(
     "--size", default="dynamic", show_default=True, metavar="N|dynamic", help="Fixed side of the input, or free batch, height and width."
 )
@@ -35,7 +33,6 @@ CALIBRATION_IMAGES = 200
 @click.option("--with-preprocess", "preprocess", is_flag=True, help="uint8 photo of any size in, uint8 mask of that size out.")
 @click.option("--all-levels", is_flag=True, help="Coarser levels as further outputs.")
 @click.option("--profile", type=click.Choice(["plain", "rembg"]), default="plain", show_default=True, help="Whose input convention.")
-@options.opset
 @click.option(
     "--calibration",
     type=options.PATH,
@@ -44,11 +41,7 @@ CALIBRATION_IMAGES = 200
     help="Folder or zip of photos for int8. [default: bundled and synthetic]",
 )
 @click.option("--verify/--no-verify", default=True, help="Compare with torch before the file is put in place. [default: verify]")
-@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="A line for the model card inside the file; repeatable.")
-@options.out("File to write. [default: ./ARCH.onnx, .pt or .safetensors]")
-@options.overwrite
-@options.json_lines
-@options.quiet
+@options.exporting("ARCH")
 def export(
     checkpoint: str,
     format: str,
@@ -79,7 +72,7 @@ def export(
     request.check()
     network, meta = load_network(checkpoint)
     meta = replace(meta, notes=meta.notes | options.parse_notes(notes))
-    path = out or Path(f"{meta.arch}{SUFFIX[format]}")
+    path = out or Path(f"{meta.arch}{options.EXPORT_SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)
     if format == "safetensors":
         report = save_checkpoint(network, meta, path, half=given["precision"] in ("fp16", "fp16w"), overwrite=overwrite)

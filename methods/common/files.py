@@ -58,6 +58,16 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{path}: exists already", hint="give --overwrite, or another --out")
 
 
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, or the first of name-2, name-3 … that is not `taken`; it is from then on."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(free)
+    return free
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as stream:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import PprError, UsageError, missing_extra
+from .errors import PprError, UsageError
 from .topology import Edges, connected, fans
 
 SUFFIXES = (".obj", ".off", ".ply", ".stl", ".glb")
@@ -19,14 +19,6 @@ MAX_FILE_BYTES = 1 << 30
 #: "largest", "all", or the smallest share of the volume that a component must have to stay.
 Keep = Literal["largest", "all"] | float
 
-#: What open3d's wheel expects of a Linux system, and the Debian package that has it.
-_DEBIAN_PACKAGES = {
-    "libusb-1.0.so": "libusb-1.0-0",
-    "libgomp.so": "libgomp1",
-    "libGL.so": "libgl1",
-    "libEGL.so": "libegl1",
-    "libX11.so": "libx11-6",
-}
 #: Vertices closer than this share of the bounding-box diagonal are one vertex.
 _WELD = 1e-8
 
@@ -288,25 +280,3 @@ def _recoded(colors: NDArray[np.uint8], values: NDArray[np.float64]) -> NDArray[
     recoded = np.rint(255 * values).astype(np.uint8)
     recoded[:, 3:] = colors[:, 3:]
     return recoded
-
-
-def import_open3d() -> Any:
-    """The module open3d, which takes a second to import and expects libraries of the system.
-
-    Raises:
-        PprError: it is not installed, or a library that it needs is missing; the hint says what to install.
-    """
-    try:
-        import open3d
-    except ImportError as error:
-        raise _open3d_error(error) from error
-    return open3d
-
-
-def _open3d_error(error: ImportError) -> PprError:
-    if isinstance(error, ModuleNotFoundError) and error.name == "open3d":
-        return missing_extra("open3d", "mesh")
-    for library, package in _DEBIAN_PACKAGES.items():
-        if library in str(error):
-            return PprError(f"open3d needs the system library {library}, which is missing", hint=f"apt-get install {package}")
-    return PprError(f"open3d cannot be imported ({str(error).splitlines()[0][:120]})", hint="pip install --force-reinstall open3d")

@@ -34,7 +34,20 @@ class NetworkConfig(BaseConfig):
         return [self.gf_dim * factor for factor in ((16, 8, 4, 2, 1) if self.arch == "paper" else (8, 8, 8, 4, 2, 1))]
 
 
-class TrainConfig(NetworkConfig, BaseTrainConfig):
+class AdamConfig(BaseTrainConfig):
+    """Training by Adam, as all of the paper's models are."""
+
+    lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
+
+
+class ScheduledAdamConfig(AdamConfig):
+    """The same with a learning rate that may fall."""
+
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
+
+
+class TrainConfig(NetworkConfig, ScheduledAdamConfig):
     """Training of a shape autoencoder (IM-AE). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
 
     data: list[str] = Field(default_factory=list, description="HDF5 file from `prepare`, or .npz of box unions; empty: bundled chairs")
@@ -50,14 +63,13 @@ class TrainConfig(NetworkConfig, BaseTrainConfig):
     settle: float = Field(0.3, ge=0, le=1, description="last share of the training, over which the two shares above fall to 0")
     progressive: bool = Field(False, description="sampled points of 16^3, then 32^3, then 64^3, a third of the epochs each (section 3.3)")
     loss: Literal["bce", "mse"] = Field("bce", description="bce on logits, or the mean squared error of the paper")
-    lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
     val_shapes: PositiveInt = Field(48, description="shapes of each split on which an epoch is validated")
 
 
+#: How the authors train the autoencoders and IM-SVR.
+AUTHORS_ADAM: dict[str, Any] = {"lr": 5e-5, "beta1": 0.5, "schedule": "constant"}
 #: What the authors' code does, as far as it differs from `fast`.
-_AUTHORS: dict[str, Any] = {
+_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {
     "ef_dim": 32,
     "gf_dim": 128,
     "octaves": 0,
@@ -69,9 +81,6 @@ _AUTHORS: dict[str, Any] = {
     "settle": 0.0,
     "progressive": True,
     "loss": "mse",
-    "lr": 5e-5,
-    "beta1": 0.5,
-    "schedule": "constant",
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "fast": {},

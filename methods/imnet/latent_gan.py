@@ -17,12 +17,14 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ..common.checkpoint import Meta, load_checkpoint, save_checkpoint
-from ..common.config import BaseTrainConfig
+from ..common.devices import launch
 from ..common.errors import PprError, UsageError
 from ..common.runs import Progress, Run
-from ..common.training import interruptible, launch
+from ..common.training import interruptible
+from .config import AdamConfig
 from .hdf5 import read_codes
 from .network import SLOPE
+from .optimizer import adam
 from .prior import NOISE_STD, prior_diagnostics
 
 log = logging.getLogger("ppr")
@@ -30,7 +32,7 @@ METHOD = "imnet-gan"
 DIAGNOSED = 1024  # samples by which a checkpoint is judged
 
 
-class GanTrainConfig(BaseTrainConfig):
+class GanTrainConfig(AdamConfig):
     """Training of the latent GAN (IM-GAN). The defaults are the fast recipe; `--recipe paper` gives the authors'."""
 
     data: list[str] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
@@ -122,9 +124,7 @@ class LatentGan:
         z_dim = codes.shape[1]
         self.generator = LatentGenerator(config.noise_dim, config.width, z_dim, config.init_scheme).to(device)
         self.critic = Critic(z_dim, config.width, config.init_scheme).to(device)
-        self.generator_optimizer, self.critic_optimizer = (
-            torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, 0.999)) for network in (self.generator, self.critic)
-        )
+        self.generator_optimizer, self.critic_optimizer = adam(self.generator, config), adam(self.critic, config)
         self.position = Position()
         self.steps = math.ceil(len(codes) / config.batch)
 

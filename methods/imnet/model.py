@@ -64,7 +64,12 @@ class ShapeModel:
         self.path, self.encoder_path, self.image_path = path, encoder_path or path, image_path
         self.state, self.meta = load_arrays(path, method=METHOD)
         self.config = network_config(self.meta, path)
-        self.decoder = Decoder(self.state, self.config)
+        try:
+            self.decoder = Decoder(self.state, self.config)
+        except PprError as error:
+            raise PprError(
+                f"{path}: {error.message}", hint="its weights are not those of the network that its metadata describe"
+            ) from error
 
     @classmethod
     def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> ShapeModel:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import PprError, missing_extra
+from ..common.errors import PprError
 from ..common.meshes import Mesh
 from .voxels import Bool, fill_holes, repeat
 
@@ -51,12 +51,13 @@ def require_igl() -> Any:
     """The module igl.
 
     Raises:
-        PprError: it is not installed.
+        PprError: it cannot be imported, though it comes with ppr.
     """
     try:
         import igl
     except ImportError as error:
-        raise missing_extra("libigl", "imnet") from error
+        reason = str(error).splitlines()[0][:120]
+        raise PprError(f"libigl, which tells inside from outside, cannot be imported ({reason})", hint="pip install libigl") from error
     return igl
 
 
@@ -82,7 +83,7 @@ def winding_numbers(mesh: Mesh, points: NDArray[np.floating]) -> Float:
     """Generalised winding number of the surface around each point [N, 3] (fast approximation, within about 0.003).
 
     Raises:
-        PprError: libigl is not installed.
+        PprError: libigl cannot be imported.
     """
     igl = require_igl()
     vertices, faces = _arrays(mesh)
@@ -94,7 +95,7 @@ def mesh_occupancy(mesh: Mesh, points: NDArray[np.floating]) -> Bool:
     """Whether each point [N, 3] is inside; for a mesh whose faces all look inwards too.
 
     Raises:
-        PprError: libigl is not installed.
+        PprError: libigl cannot be imported.
     """
     return np.abs(winding_numbers(mesh, points)) > 0.5
 
@@ -109,7 +110,7 @@ def voxelise(mesh: Mesh, side: int = 256) -> Solid:
         side: voxels a side, 16, 32, 64 or a multiple of 64 (64 and 256 in IM-NET).
 
     Raises:
-        PprError: libigl is not installed.
+        PprError: libigl cannot be imported.
     """
     surface = _Surface(mesh)
     counts = _cell_counts(side)
@@ -136,7 +137,7 @@ def flood(mesh: Mesh, side: int = 256) -> Solid:
         side: as for `voxelise`.
 
     Raises:
-        PprError: libigl is not installed.
+        PprError: libigl cannot be imported.
     """
     surface = _Surface(mesh)
     counts = _cell_counts(side)

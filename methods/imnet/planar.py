@@ -22,10 +22,13 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ..common.checkpoint import Meta, load_checkpoint, load_state
-from ..common.config import BaseTrainConfig, validate
+from ..common.config import validate
+from ..common.devices import launch
 from ..common.runs import Run
-from ..common.training import Task, fit, launch, warm_cosine
+from ..common.training import Task, fit
+from .config import AUTHORS_ADAM, ScheduledAdamConfig
 from .network import SLOPE, ImplicitDecoder
+from .optimizer import scheduled_adam
 from .planar_images import load_planar_images
 
 log = logging.getLogger("ppr")
@@ -37,7 +40,7 @@ VAL_IMAGES = 64
 Float = NDArray[np.float32]
 
 
-class PlanarTrainConfig(BaseTrainConfig):
+class PlanarTrainConfig(ScheduledAdamConfig):
     """Training of the two-dimensional autoencoder. The defaults are the fast recipe; `--recipe paper` gives the authors'."""
 
     data: list[str] = Field(default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places")
@@ -53,11 +56,9 @@ class PlanarTrainConfig(BaseTrainConfig):
     epochs: PositiveInt = Field(30, description="passes over the images")
     batch: PositiveInt = Field(16, description="images a step (paper: 1)")
     lr: PositiveFloat = Field(3e-3, description="peak learning rate of Adam (paper: 5e-5)")
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
 
 
-_AUTHORS: dict[str, Any] = {
+_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {
     "z_dim": 100,
     "gf_dim": 64,
     "octaves": 0,
@@ -66,9 +67,6 @@ _AUTHORS: dict[str, Any] = {
     "init_scheme": "paper",
     "epochs": 400,
     "batch": 1,
-    "lr": 5e-5,
-    "beta1": 0.5,
-    "schedule": "constant",
 }
 PLANAR_RECIPES: dict[str, dict[str, Any]] = {"fast": {}, "paper": _AUTHORS}
 
@@ -239,10 +237,10 @@ def train_planar(config: PlanarTrainConfig, run: Run, *, resume: bool = False) -
         return {"loss": planar_loss(module(views, points).float(), labels, config.loss)}
 
     chosen = np.random.default_rng((config.seed, 1)).permutation(len(images))[:VAL_IMAGES]
-    updates = config.epochs * math.ceil(batches.steps / config.accumulate)
+    optimizer, schedule = scheduled_adam(network, config, batches.steps)
     task = Task(
         network=network,
-        optimizer=torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, 0.999)),
+        optimizer=optimizer,
         step=step,
         batches=batches,
         steps=batches.steps,
@@ -255,7 +253,7 @@ def train_planar(config: PlanarTrainConfig, run: Run, *, resume: bool = False) -
             data={"file": Path(config.data[0]).name if config.data else "letter A", "images": len(images), "side": images.shape[1]},
             seed=config.seed,
         ),
-        schedule=warm_cosine(updates) if config.schedule == "cosine" else lambda _update: 1.0,
+        schedule=schedule,
     )
     fit(fabric, task, config, run, resume=resume)
 

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, field_validator
 
 from ..common.errors import PprError
+from ..common.files import free_name
 from .hdf5 import FINE, SIDE
 from .hdf5_writer import ShapeWriter, write_shapes
 from .occupancy import require_igl
@@ -119,7 +120,7 @@ def prepare(
 
     Raises:
         UsageError: `out` exists, without `overwrite`.
-        PprError: not one shape is sound (nothing is written then), or there are meshes and libigl is not installed.
+        PprError: not one shape is sound (nothing is written then), or there are meshes and libigl cannot be imported.
     """
     building = _Building(config)
 
@@ -156,7 +157,7 @@ def _plan(files: Sequence[ShapeFile], config: PrepareConfig, failure: Failed) ->
         except PprError as error:
             failure(error)
             continue
-        stem = _free_name(str(file.relative.with_suffix("")), taken)
+        stem = free_name(str(file.relative.with_suffix("")), taken)
         names = [stem] if count is None else [f"{stem}/{index:05d}" for index in range(count)]
         split = next((part for part in reversed(file.relative.parts[:-1]) if part in SPLITS), "")
         plan.append((file, [_Shape(index, name, split) for index, name in enumerate(names)]))
@@ -164,16 +165,6 @@ def _plan(files: Sequence[ShapeFile], config: PrepareConfig, failure: Failed) ->
     return [
         (file, [shape if shape.split else replace(shape, split=SPLITS[shape.name in tests]) for shape in shapes]) for file, shapes in plan
     ]
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """The stem, or the first of stem-2, stem-3 … that is free; it is taken then."""
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name
 
 
 def held_out(names: Sequence[str], config: PrepareConfig) -> frozenset[str]:

@@ -6,27 +6,28 @@ In two stages, as the paper: the autoencoder is trained first and stays as it is
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ..common.checkpoint import Checkpoint, Meta, load_checkpoint, load_state
-from ..common.config import BaseTrainConfig
+from ..common.devices import launch
 from ..common.errors import PprError, UsageError
 from ..common.files import sha256
 from ..common.runs import Run
-from ..common.training import Task, fit, launch, warm_cosine
+from ..common.training import Task, fit
+from .config import AUTHORS_ADAM, ScheduledAdamConfig
 from .data import BoxShapes, Index, TrainBatches
 from .encoding import encode, load_encoder
 from .hdf5 import dataset, open_hdf5, read_codes
 from .image_encoder import ImageEncoder
+from .optimizer import scheduled_adam
 from .pictures import BoxPictures, FilePictures, Pictures, as_views, jittered
 from .shapes import fingerprint, load_shapes
 
@@ -35,7 +36,7 @@ METHOD = "imnet-svr"
 VAL_VIEWS = 4  # of each held-out shape
 
 
-class SvrTrainConfig(BaseTrainConfig):
+class SvrTrainConfig(ScheduledAdamConfig):
     """Training of single-view reconstruction (IM-SVR). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
 
     checkpoint: str = Field("", description="checkpoint of the autoencoder whose codes are to be recognised")
@@ -44,16 +45,13 @@ class SvrTrainConfig(BaseTrainConfig):
     width: PositiveInt = Field(16, description="width of the image encoder (paper: 64)")
     epochs: PositiveInt = Field(40, description="passes over the shapes, with one view of each (improved: 1000, paper: 2000)")
     batch: PositiveInt = Field(32, description="views a step (paper: 64)")
-    lr: PositiveFloat = Field(1e-3, description="peak learning rate of Adam (paper: 5e-5)")
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first decay (paper: 0.5)")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="course of the learning rate (paper: constant)")
     views: NonNegativeInt = Field(0, description="rendered views of a shape to choose from (paper: 24); 0 draws a new one every time")
     jitter: float = Field(0.8, ge=0, le=1, description="share of the views that are shifted, scaled and changed in brightness (paper: 0)")
     copies: NonNegativeInt = Field(0, description="deformed copies of each box union to learn too, with the codes the encoder gives them")
     val_shapes: PositiveInt = Field(128, description="held-out shapes on which an epoch is validated")
 
 
-_AUTHORS: dict[str, Any] = {"width": 64, "batch": 64, "lr": 5e-5, "beta1": 0.5, "schedule": "constant", "views": 24, "jitter": 0.0}
+_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {"width": 64, "batch": 64, "views": 24, "jitter": 0.0}
 SVR_RECIPES: dict[str, dict[str, Any]] = {
     "fast": {},
     "improved": _AUTHORS | {"epochs": 1000},
@@ -190,10 +188,10 @@ def train_svr(config: SvrTrainConfig, run: Run, *, resume: bool = False) -> None
     def step(module: nn.Module, batch: ViewBatch) -> dict[str, Tensor]:
         return {"loss": F.mse_loss(module(batch.views.to(fabric.device)).float(), batch.codes.to(fabric.device))}
 
-    updates = config.epochs * math.ceil(batches.steps / config.accumulate)
+    optimizer, schedule = scheduled_adam(network, config, batches.steps)
     task = Task(
         network=network,
-        optimizer=torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, 0.999)),
+        optimizer=optimizer,
         step=step,
         batches=batches,
         steps=batches.steps,
@@ -207,7 +205,7 @@ def train_svr(config: SvrTrainConfig, run: Run, *, resume: bool = False) -> None
             notes={"autoencoder": checkpoint.path.name, "autoencoder_sha256": sha256(checkpoint.path)},
             seed=config.seed,
         ),
-        schedule=warm_cosine(updates) if config.schedule == "cosine" else lambda _update: 1.0,
+        schedule=schedule,
     )
     fit(fabric, task, config, run, resume=resume)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..common.checkpoint import Meta, load_checkpoint, load_state
+from ..common.devices import launch
 from ..common.errors import PprError
 from ..common.runs import Run
-from ..common.training import Task, fit, launch, warm_cosine
+from ..common.training import Task, fit
 from .bank import with_bank
 from .config import TrainConfig
 from .data import Batch, IoUSample, TrainBatches
 from .network import AutoEncoder
+from .optimizer import scheduled_adam
 from .shapes import fingerprint, load_shapes
 
 log = logging.getLogger("ppr")
@@ -75,7 +76,8 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         split: [IoUSample.draw(shapes.voxels(i), rng) for i in rng.permutation(members)[: config.val_shapes]]
         for split, members in splits.items()
     }
-    updates = config.epochs * math.ceil(batches.steps / config.accumulate)
+    # On the CPU PyTorch does not choose the fused implementation by itself.
+    optimizer, schedule = scheduled_adam(network, config, batches.steps, fused=fabric.device.type == "cpu" or None)
 
     def step(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         values = module(batch.voxels.to(fabric.device), batch.points.to(fabric.device))
@@ -83,7 +85,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
 
     task = Task(
         network=network,
-        optimizer=torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, 0.999), fused=fabric.device.type == "cpu"),
+        optimizer=optimizer,
         step=step,
         batches=batches,
         steps=batches.steps,
@@ -92,7 +94,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         meta=Meta(
             method=METHOD, arch=config.arch, config=config.model_dump(mode="json"), data=fingerprint(shapes, config.data), seed=config.seed
         ),
-        schedule=warm_cosine(updates) if config.schedule == "cosine" else lambda _update: 1.0,
+        schedule=schedule,
     )
     log.info("%s shapes to train on, %s held out", len(indices), len(shapes.held_out))
     fit(fabric, task, config, run, resume=resume)

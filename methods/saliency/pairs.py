@@ -15,6 +15,7 @@ import numpy as np
 
 from ..common import images
 from ..common.errors import PprError, UsageError
+from ..common.files import free_name
 from ..common.sources import Source, is_hidden, zip_members
 
 log = logging.getLogger("ppr")
@@ -181,10 +182,5 @@ def file_names(pairs: Sequence[Pair]) -> list[str]:
         if path.suffix.lower() in images.SUFFIXES:
             path = path.with_suffix("")
         plain = "/".join(part for part in path.parts if part not in ("..", "/")) or "image"
-        name, number = plain, 1
-        while name in taken:
-            number += 1
-            name = f"{plain}-{number}"
-        taken.add(name)
-        names.append(name)
+        names.append(free_name(plain, taken))
     return names

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ..common.checkpoint import Meta, load_checkpoint, load_state
+from ..common.devices import resolve_device
 from ..common.errors import PprError, nearest
 from ..common.folding import fold_batch_norm
-from ..common.training import resolve_device
 from .config import TrainConfig
 from .data import normalize
 from .network import ARCHITECTURES, RAS, disable_reverse_attention

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from ppr.exports.mesh import vertex_normals
 from ppr.exports.mesh_files import NEUTRAL, WRITERS, colorize, decimate, mesh_bytes, place, smooth, write_mesh
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.meshes import Mesh, import_open3d, read_mesh, report, srgb_to_linear
+from ppr.methods.common.meshes import Mesh, read_mesh, report, srgb_to_linear
+from ppr.methods.common.open3d_library import import_open3d
 
 
 def torus() -> Mesh:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from ppr.methods.common.errors import PprError
 from ppr.methods.common.meshes import read_mesh
+from ppr.methods.imnet.latent_map import grid
 
 SMALL = ("--resolution", "40", "--refine", "1")
 
@@ -83,6 +86,48 @@ def test_list_names_every_shape_once_and_draws_some(ppr, tmp_path):
     assert len(set(names)) == len(names) > 10
     answer = ppr("imnet", "list", "--limit", "2", "-r", "32", "--contact", tmp_path / "s.png")
     assert (answer.code, answer.out.strip()) == (0, str(tmp_path / "s.png"))
+
+
+def test_the_map_shows_the_listed_shapes_where_their_codes_lie(ppr, tmp_path):
+    """Two families lie apart, and just the cells that hold shapes have something drawn in them."""
+    picture = tmp_path / "map.png"
+    options = ("--match", "b000v0", "--match", "b012v0", "--map", picture, "--columns", "6", "--json")
+    answer = ppr("imnet", "list", *options)
+    assert answer.code == 0, answer.err
+    *records, path = answer.out.splitlines()
+    assert path == str(picture)
+    listed = [json.loads(line) for line in records]
+    assert {record["name"][:4] for record in listed} == {"b000", "b012"}
+    places = np.array([record["map"] for record in listed])
+    first = np.array([record["name"].startswith("b000") for record in listed])
+    middles = [places[members].mean(axis=0) for members in (first, ~first)]
+    assert np.linalg.norm(places[first] - middles[0], axis=1).max() < np.linalg.norm(places[first] - middles[1], axis=1).min()
+    with Image.open(picture) as image:
+        assert max(image.size) == 6 * 96
+        dark = np.asarray(image.convert("L")).reshape(image.height // 96, 96, -1, 96).min(axis=(1, 3)) < 200
+    occupied = grid(places, 6)
+    assert {tuple(cell) for cell in np.argwhere(dark).tolist()} == set(occupied.shapes)
+
+
+def test_the_map_is_not_put_over_a_file_and_nothing_is_left_half_written(ppr, tmp_path, monkeypatch):
+    picture = tmp_path / "map.png"
+    picture.write_text("mine")
+    options = ("imnet", "list", "--limit", "1", "-r", "16", "--map", picture)
+    answer = ppr(*options)
+    assert (answer.code, picture.read_text()) == (2, "mine")
+    assert "--overwrite" in answer.err
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", interrupted_save)
+        assert ppr(*options, "--overwrite").code != 0
+    assert (picture.read_text(), [path.name for path in tmp_path.iterdir()]) == ("mine", ["map.png"])
+    assert ppr(*options, "--overwrite").code == 0
+    assert Image.open(picture).size == (96, 96)
+
+
+def interrupted_save(_image: Image.Image, path, **_options) -> None:
+    """Half a file, and then no more room."""
+    Path(path).write_bytes(b"\x89PNG")
+    raise PprError("no space left")
 
 
 def test_nothing_to_do_is_an_error(ppr, tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.files import atomic_open, atomic_path, sha256
+from ppr.methods.common.files import atomic_open, atomic_path, free_name, sha256
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_no_other(tmp_path):
@@ -93,3 +93,10 @@ def test_sha256_is_that_of_the_content(tmp_path_factory, content):
     file.write_bytes(content)
     assert sha256(file) == hashlib.sha256(content).hexdigest()
     file.unlink()
+
+
+def test_a_name_that_is_taken_gets_the_first_free_number():
+    taken = {"chair-3"}
+    assert [free_name("chair", taken) for _repeat in range(4)] == ["chair", "chair-2", "chair-4", "chair-5"]
+    assert free_name("chair-2", taken) == "chair-2-2"
+    assert taken == {"chair", "chair-2", "chair-3", "chair-4", "chair-5", "chair-2-2"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import subprocess
 import sys
 from pathlib import Path
@@ -242,29 +241,6 @@ def test_linear_colours_come_back(value, alpha):
     assert linear[0, 2] == 55  # mid grey reflects about a fifth of the light
     back = linear_to_srgb(linear).astype(int)
     assert np.abs(back - color).max() <= 7  # eight bits are coarse for dark linear values
-
-
-@pytest.mark.parametrize(
-    ("error", "message", "hint"),
-    [
-        (ImportError("libusb-1.0.so.0: cannot open shared object file"), "libusb-1.0", "apt-get install libusb-1.0-0"),
-        (ImportError("libGL.so.1: cannot open shared object file"), "libGL", "apt-get install libgl1"),
-        (ModuleNotFoundError("No module named 'open3d'", name="open3d"), "'open3d'", "pip install"),
-        (ImportError("undefined symbol: x"), "undefined symbol", "reinstall"),
-    ],
-)
-def test_what_open3d_misses_is_named(monkeypatch, error, message, hint):
-    real = builtins.__import__
-
-    def without(name, *arguments, **options):
-        if name == "open3d":
-            raise error
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(PprError, match=message) as caught:
-        meshes.import_open3d()
-    assert hint in caught.value.hint
 
 
 def test_neither_torch_nor_a_mesh_library_is_imported():

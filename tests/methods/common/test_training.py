@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from ppr.methods.common.checkpoint import Meta, load_checkpoint
 from ppr.methods.common.config import BaseTrainConfig
+from ppr.methods.common.devices import launch, resolve_device
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.runs import Progress, Run
-from ppr.methods.common.training import MovingAverage, Task, fit, launch, resolve_device
+from ppr.methods.common.training import MovingAverage, Task, fit
 
 STEPS = 7
 CONFIG = BaseTrainConfig(epochs=3, batch=8, accumulate=3, clip=0.5, ema=0.9, seed=5, device="cpu", save_minutes=1e-9)

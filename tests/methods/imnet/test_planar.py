@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from ppr.methods.common.checkpoint import load_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
 from ppr.methods.imnet.planar import (
     PLANAR_RECIPES,
     PixelBatches,
@@ -32,14 +31,9 @@ from ppr.methods.imnet.planar import (
 )
 from ppr.methods.imnet.planar_images import LETTER, letter_a, letter_a_images, load_planar_images
 
+from .runs import PlainRun, check_resumed_training
+
 TINY = {"z_dim": 6, "ef_dim": 2, "gf_dim": 2, "points": 64, "batch": 4, "device": "cpu"}
-
-
-class PlainRun(Run):
-    """A run without pictures of its curves."""
-
-    def draw_curves(self):
-        return
 
 
 def blobs(image):
@@ -218,22 +212,7 @@ def test_a_letter_between_two_places_moves_and_does_not_fade(tmp_path):
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path):
     data = saved(tmp_path / "few.npz", letter_a_images([1, 9, 17, 25], [3, 30]).astype(np.uint8))
     config = PlanarTrainConfig(data=[data], epochs=3, **TINY)
-    whole, broken = PlainRun(tmp_path / "whole"), PlainRun(tmp_path / "broken")
-    for run in (whole, broken):
-        run.start(config)
-    train_planar(config, whole)
-
-    def stop(progress):
-        if (progress.epoch, progress.step) == (3, 1):
-            raise RuntimeError("power cut")
-
-    broken.report = stop
-    with pytest.raises(RuntimeError, match="power cut"):
-        train_planar(config, broken)
-    broken.report = lambda _progress: None
-    train_planar(config, broken, resume=True)
-    expected, found = (load_checkpoint(run.last).state for run in (whole, broken))
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    check_resumed_training(train_planar, config, tmp_path, at=(3, 1))
 
 
 def test_the_papers_recipe_is_the_papers():

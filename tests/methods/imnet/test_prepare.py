@@ -103,7 +103,6 @@ def y_up(grid: np.ndarray) -> np.ndarray:
 
 def test_meshes_and_voxels_are_turned_alike(tmp_path):
     """A corner of a box, which no turn or mirroring takes to itself."""
-    pytest.importorskip("igl")
     (tmp_path / "mesh").mkdir()
     (tmp_path / "mesh/corner.off").write_text(TETRAHEDRON)
     upright, turned = (voxels_of(tmp_path / "mesh", PrepareConfig(up=up)) for up in ("y", "z"))
@@ -126,7 +125,6 @@ def test_official_chairs_from_their_binvox_files(tmp_path, imnet_data):
 
 
 def test_an_open_mesh_is_noted_or_refused(tmp_path):
-    pytest.importorskip("igl")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/open.off").write_text(CUBE.replace("8 12 0", "8 10 0").removesuffix("\n3 1 5 7\n3 1 7 3"))
     assert prepare(files(tmp_path / "in"), tmp_path / "a.h5", PrepareConfig()).ambiguous == ["open"]

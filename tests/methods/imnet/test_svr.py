@@ -10,7 +10,6 @@ import torch
 from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.files import sha256
-from ppr.methods.common.runs import Run
 from ppr.methods.common.training import warm_cosine
 from ppr.methods.imnet.boxes import load_boxes
 from ppr.methods.imnet.config import NetworkConfig
@@ -30,15 +29,10 @@ from ppr.methods.imnet.svr import (
 )
 from ppr.methods.imnet.views import render_boxes
 
+from .runs import PlainRun, check_resumed_training
+
 CPU = torch.device("cpu")
 Z = 6
-
-
-class PlainRun(Run):
-    """A run without pictures of its curves."""
-
-    def draw_curves(self):
-        return
 
 
 @pytest.fixture(scope="module")
@@ -247,23 +241,7 @@ def test_training_learns_the_codes_and_says_whose_they_are(tmp_path, table, netw
 
 
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path, autoencoder, table):
-    settings = config(autoencoder, table, epochs=3)
-    whole, broken = PlainRun(tmp_path / "whole"), PlainRun(tmp_path / "broken")
-    for run in (whole, broken):
-        run.start(settings)
-    train_svr(settings, whole)
-
-    def stop(progress):
-        if (progress.epoch, progress.step) == (2, 1):
-            raise RuntimeError("power cut")
-
-    broken.report = stop
-    with pytest.raises(RuntimeError, match="power cut"):
-        train_svr(settings, broken)
-    broken.report = lambda _progress: None
-    train_svr(settings, broken, resume=True)
-    expected, found = (load_checkpoint(run.last).state for run in (whole, broken))
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    check_resumed_training(train_svr, config(autoencoder, table, epochs=3), tmp_path, at=(2, 1))
 
 
 def test_the_authors_recipe_is_theirs():

@@ -11,7 +11,6 @@ import torch
 
 from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
 from ppr.methods.imnet.boxes import load_boxes
 from ppr.methods.imnet.config import RECIPES, TrainConfig
 from ppr.methods.imnet.data import BoxShapes, IoUSample, TrainBatches, voxel_centres
@@ -21,20 +20,9 @@ from ppr.methods.imnet.point_shapes import PointShapes
 from ppr.methods.imnet.shapes import BUNDLED, fingerprint, load_shapes
 from ppr.methods.imnet.train import field_loss, train
 
+from .runs import check_resumed_training, started
+
 SMALL = {"gf_dim": 4, "ef_dim": 2, "z_dim": 6, "points": 64, "batch": 2, "val_shapes": 2, "least_steps": 1, "device": "cpu"}
-
-
-class PlainRun(Run):
-    """A run without pictures of its curves."""
-
-    def draw_curves(self):
-        return
-
-
-def started(folder, config):
-    run = PlainRun(folder)
-    run.start(config)
-    return run
 
 
 def chair(seat, height, back, thick):
@@ -100,23 +88,7 @@ def test_the_best_checkpoint_holds_codes_and_names(overfitted):
 
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path, table):
     config = TrainConfig(data=[str(table)], epochs=3, **SMALL)
-    whole, broken = started(tmp_path / "whole", config), started(tmp_path / "broken", config)
-    train(config, whole)
-
-    def stop(progress):
-        if (progress.epoch, progress.step) == (2, 2):
-            raise RuntimeError("power cut")
-
-    broken.report = stop
-    with pytest.raises(RuntimeError, match="power cut"):
-        train(config, broken)
-    assert len(broken.history()) == 1
-    broken.report = lambda _progress: None
-    train(config, broken, resume=True)
-    assert [record["epoch"] for record in broken.history()] == [1, 2, 3]
-    expected, found = (load_checkpoint(run.last).state for run in (whole, broken))
-    assert set(expected) == set(found)
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    check_resumed_training(train, config, tmp_path, at=(2, 2))
 
 
 def test_another_training_starts_from_a_finished_one(tmp_path, overfitted):

@@ -1,0 +1,52 @@
+"""What a surface is expected to take, against what it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ppr.cli.imnet.surface import expected_cost
+
+MEASURED = """
+import resource
+import sys
+import numpy as np
+from ppr.exports.mesh import Extraction, extract
+from ppr.exports.mesh_files import mesh_bytes
+
+def peak():
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    # Unlike ru_maxrss, this begins anew in a process that a larger one has started.
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+def made(resolution):
+    field = lambda points: np.float32(0.3) - np.sqrt(np.einsum("ni,ni->n", points, points))
+    extracted = extract(field, Extraction(level=0.0, resolution=resolution, refine=3), normals=lambda points: points)
+    mesh_bytes(extracted.mesh, "obj")
+    return extracted.stats
+
+made(32)
+before = peak()
+stats = made(256)
+print(peak() - before, stats.queries + stats.refine_queries)
+"""
+
+
+def test_the_expected_cost_is_within_a_factor_of_two_of_a_measured_one():
+    answer = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout.split()
+    memory, values = map(int, answer)
+    expected_values, expected_memory = expected_cost(256)
+    assert memory / 2 < expected_memory < 2 * memory
+    assert expected_values == pytest.approx(values, rel=0.3)
+
+
+def test_twice_the_resolution_costs_four_times_as_much_and_the_refusal_says_it(ppr, tmp_path):
+    (_values, memory), (values, larger) = expected_cost(1024), expected_cost(2048)
+    assert larger == 4 * memory
+    answer = ppr("imnet", "mesh", "-r", "2048", "-o", tmp_path / "a.obj")
+    assert (answer.code, (tmp_path / "a.obj").exists()) == (2, False)
+    assert f"about {values / 1e6:.0f} million values and {larger / 1e9:.0f} GB" in answer.err
