@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 Keys = NDArray[np.int64]
 #: Points float32 (n, 3) in world coordinates -> values float32 (n,), larger inside.
 Field = Callable[[Floats], Floats]
+#: The same points -> values as a field gives them, and outward normals float (n, 3) of any length, for less than asking twice.
+FieldWithNormals = Callable[[Floats], tuple[Floats, NDArray[np.floating[Any]]]]
 #: Called with what is being done ("seed", "front", "refine", "normals") and how many points were asked for that so far.
 Progress = Callable[[str, int], None]
 
@@ -113,6 +115,7 @@ class Sampler:
     """Asks a field in batches, checks what it answers, and keeps count.
 
     Attributes:
+        together: the field and its normals in one, if there is such a function.
         asked: points asked for so far, by purpose.
         smallest, largest: of all values seen.
     """
@@ -120,6 +123,7 @@ class Sampler:
     field: Field
     batch: int
     progress: Progress | None = None
+    together: FieldWithNormals | None = None
     asked: dict[str, int] = dataclasses.field(default_factory=dict)
     smallest: float = math.inf
     largest: float = -math.inf
@@ -135,9 +139,30 @@ class Sampler:
             part = points[start : start + self.batch]
             values[start : start + self.batch] = self._checked(part, np.asarray(self.field(part)))
             self.count(purpose, len(part))
+        self._note(values)
+        return values
+
+    def with_normals(self, points: Floats, purpose: str) -> tuple[Floats, NDArray[np.floating[Any]]]:
+        """float32 (n, 3) points -> float32 (n,) values and (n, 3) normals of any length; counts for `purpose` and as normals.
+
+        Raises:
+            PprError: as when called; normals of another shape.
+        """
+        values, normals = np.empty(len(points), np.float32), np.empty((len(points), 3))
+        for start in range(0, len(points), self.batch):
+            assert self.together is not None
+            part = points[start : start + self.batch]
+            answer, directions = self.together(part)
+            values[start : start + self.batch] = self._checked(part, np.asarray(answer))
+            normals[start : start + self.batch] = checked_normals(part, directions)
+            self.count(purpose, len(part))
+            self.count("normals", len(part))
+        self._note(values)
+        return values, normals
+
+    def _note(self, values: Floats) -> None:
         if len(values):
             self.smallest, self.largest = min(self.smallest, float(values.min())), max(self.largest, float(values.max()))
-        return values
 
     def count(self, purpose: str, points: int) -> None:
         self.asked[purpose] = self.asked.get(purpose, 0) + points
@@ -160,3 +185,15 @@ class Sampler:
                 hint="check the weights and the code it was made from",
             )
         return values
+
+
+def checked_normals(points: Floats, normals: Any) -> NDArray[np.float64]:
+    """Normals as float64 (n, 3).
+
+    Raises:
+        PprError: another shape.
+    """
+    normals = np.asarray(normals, np.float64)
+    if normals.shape != points.shape:
+        raise PprError(f"normals of shape {normals.shape} for points of shape {points.shape}")
+    return normals

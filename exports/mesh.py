@@ -17,7 +17,7 @@ from ppr.methods.common.meshes import Keep, Mesh, bounds, is_watertight, keep_co
 
 from .dense import scan
 from .front import Cells, follow, seed_axis
-from .lattice import Field, Floats, Lattice, Progress, Sampler
+from .lattice import Field, FieldWithNormals, Floats, Lattice, Progress, Sampler, checked_normals
 from .mise import subdivide
 from .surface import Surface, polygonise
 
@@ -101,8 +101,8 @@ class ExtractionStats:
     Attributes:
         queries: corner values asked for, those of `seed_queries` among them.
         seed_queries: for the coarse grid and the bisection from it to the surface.
-        refine_queries: to move vertices onto the level.
-        normal_queries: points that `normals` was asked for.
+        refine_queries: values asked for to move vertices onto the level.
+        normal_queries: points that normals were asked for; with `together`, most of them are among the `refine_queries`.
         cells: active cells; `waves` the rounds of growth they took.
         vertices, faces, watertight, volume, components, bounds: of the mesh, after dropping `dropped` components.
         clipped: the surface leaves the box and was closed on its wall.
@@ -141,12 +141,21 @@ class Extracted:
     cells: NDArray[np.int64]
 
 
-def extract(field: Field, settings: Extraction, *, normals: Normals | None = None, progress: Progress | None = None) -> Extracted:
+def extract(
+    field: Field,
+    settings: Extraction,
+    *,
+    normals: Normals | None = None,
+    together: FieldWithNormals | None = None,
+    progress: Progress | None = None,
+) -> Extracted:
     """The surface where a field crosses a level, closed and outward oriented.
 
     Args:
         field: float32 (n, 3) points in world coordinates -> float32 (n,) values.
         normals: gives the mesh normals; on the walls of the box they come from the faces instead. See `field_normals`.
+        together: gives values and normals at once. With it the last value that moves a vertex brings the normal along, and `normals`
+            is asked only where none did. The vertices are the same with and without.
         progress: told what is being asked for, and how many points so far.
 
     Raises:
@@ -157,7 +166,7 @@ def extract(field: Field, settings: Extraction, *, normals: Normals | None = Non
     began = time.perf_counter()
     settings = dataclasses.replace(settings, level=float(np.float32(settings.level)))  # compared with float32 values everywhere
     lattice = Lattice(settings.resolution, *settings.box)
-    sampler = Sampler(field, settings.batch, progress)
+    sampler = Sampler(field, settings.batch, progress, together if normals else None)
     axis = seed_axis(settings.resolution, settings.resolution if settings.mode == "dense" else settings.seed_grid)
     cells = _active_cells(lattice, sampler, settings, axis)
     if not len(cells.keys) or sampler.smallest > settings.level:
@@ -237,18 +246,18 @@ def _between(low: float, high: float) -> str:
 
 def _with_normals(surface: Surface, normals: Normals, sampler: Sampler) -> Mesh:
     mesh = Mesh(surface.vertices, surface.faces)
-    points = surface.vertices.astype(np.float32)
-    directions = vertex_normals(mesh)
+    directions = surface.normals.copy()
+    missing = np.flatnonzero(np.isnan(directions).any(axis=1) & ~surface.on_wall)
+    points = surface.vertices[missing].astype(np.float32)
     for start in range(0, len(points), sampler.batch):
-        part = slice(start, start + sampler.batch)
-        asked = np.asarray(normals(points[part]), np.float64)
-        if asked.shape != points[part].shape:
-            raise PprError(f"normals of shape {asked.shape} for points of shape {points[part].shape}")
-        sampler.count("normals", len(asked))
-        asked = _unit(asked)
-        # What is no direction, and what belongs to a wall and not to the field, keeps the normal of its faces.
-        usable = np.isfinite(asked).all(axis=1) & asked.any(axis=1) & ~surface.on_wall[part]
-        directions[part][usable] = asked[usable]
+        part = points[start : start + sampler.batch]
+        directions[missing[start : start + sampler.batch]] = checked_normals(part, normals(part))
+        sampler.count("normals", len(part))
+    directions = _unit(directions)
+    # What is no direction, and what belongs to a wall and was not asked for, gets the normal of its faces.
+    usable = np.isfinite(directions).all(axis=1) & directions.any(axis=1)
+    if not usable.all():
+        directions[~usable] = vertex_normals(mesh)[~usable]
     return dataclasses.replace(mesh, normals=directions)
 
 

@@ -16,6 +16,7 @@ from .. import options, output
 from . import shape_source
 
 if TYPE_CHECKING:
+    from ppr.exports.lattice import FieldWithNormals
     from ppr.exports.mesh import Extracted, Normals
     from ppr.methods.common.meshes import Mesh
     from ppr.methods.imnet.field import CodeField
@@ -154,7 +155,15 @@ class Surfacing:
         names = ("mode", "refine", "seed_grid", "soft", "keep")
         return cls(resolution=resolution, finish=Finish.of(given), **{name: given.pop(name) for name in names})
 
-    def extract(self, field: Any, *, level: float, normals: Normals | None = None, box: tuple[float, float] = (-0.5, 0.5)) -> Extracted:
+    def extract(
+        self,
+        field: Any,
+        *,
+        level: float,
+        normals: Normals | None = None,
+        together: FieldWithNormals | None = None,
+        box: tuple[float, float] = (-0.5, 0.5),
+    ) -> Extracted:
         """The surface of any field at a level in the field's own units."""
         from ppr.exports.mesh import Extraction, extract
 
@@ -170,7 +179,11 @@ class Surfacing:
         )
         with output.progress("extract", None) as advance:
             extracted = extract(
-                field, settings, normals=normals, progress=lambda what, points: advance(description=f"{what}: {points:,} points")
+                field,
+                settings,
+                normals=normals,
+                together=together,
+                progress=lambda what, points: advance(description=f"{what}: {points:,} points"),
             )
         if extracted.stats.clipped:
             output.note("warning: the surface leaves the box; it was closed on the wall")
@@ -204,21 +217,28 @@ def extract_code(surfacing: Surfacing, field: CodeField, probability: float) -> 
     from ppr.exports.mesh import EmptyFieldError
 
     decoder = field.decoder
+
+    def together(points: Any) -> tuple[Any, Any]:
+        values, gradients = field.values_and_gradients(points)
+        return values, -gradients
+
     normals = (lambda points: -field.gradient(points)) if surfacing.finish.normals else None
     try:
-        return surfacing.extract(field, level=decoder.value_of(probability), normals=normals)
+        return surfacing.extract(field, level=decoder.value_of(probability), normals=normals, together=together)
     except EmptyFieldError as error:
         raise error.shown_as(decoder.probability_of) from error
 
 
 def finished(finish: Finish, mesh: Mesh, statistics: dict[str, Any]) -> tuple[Mesh, dict[str, Any]]:
     """Finish a mesh and bring the statistics that describe it up to date."""
-    from ppr.methods.common.meshes import report
+    from ppr.methods.common.meshes import bounds, report, volume
 
-    mesh = finish(mesh)
-    found = report(mesh)
+    done = finish(mesh)
+    if done.faces is mesh.faces:  # put into place and coloured at most: what was counted of it still holds
+        return done, statistics | {"volume": volume(done), "bounds": bounds(done)}
+    found = report(done)
     names = ("vertices", "faces", "watertight", "volume", "components", "bounds")
-    return mesh, statistics | {name: getattr(found, name) for name in names}
+    return done, statistics | {name: getattr(found, name) for name in names}
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -115,13 +116,13 @@ class Watched(CodeField):
         self.lock, self.running, self.most, self.threads = threading.Lock(), 0, 0, set()
         self.barrier = threading.Barrier(together)
 
-    def _chunk(self, points):
+    def _chunk(self, points, space):
         with self.lock:
             self.running += 1
             self.most = max(self.most, self.running)
             self.threads.add(threading.get_ident())
         self.barrier.wait(timeout=20)
-        result = super()._chunk(points)
+        result = super()._chunk(points, space)
         with self.lock:
             self.running -= 1
         return result
@@ -229,3 +230,37 @@ def test_a_probabilitys_value_stands_for_it(decoders, probability):
 def test_extreme_logits_have_a_probability(fast):
     assert fast.probability_of(1e6) == pytest.approx(1)
     assert fast.probability_of(-1e6) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("count", [0, 1, CHUNK + 7])
+def test_values_and_gradients_together_are_those_asked_for_apart(arch, count):
+    network, config = make(arch)
+    field, points = Decoder(arrays(network), config).field(random_code()), random_points(count)
+    values, gradients = field.values_and_gradients(points)
+    np.testing.assert_array_equal(values, field(points))
+    np.testing.assert_array_equal(gradients, field.gradient(points))
+    assert (values.shape, gradients.shape) == ((count,), (count, 3))
+
+
+def test_answers_outlive_the_next_question(fast):
+    """The layers' memory is used again; what was answered is not in it."""
+    field = fast.field(random_code())
+    first, second = random_points(CHUNK + 7), random_points(2 * CHUNK, seed=1)
+    values, gradients = field(first), field.gradient(first)
+    kept = values.copy(), gradients.copy()
+    field(second)
+    field.gradient(second)
+    np.testing.assert_array_equal(values, kept[0])
+    np.testing.assert_array_equal(gradients, kept[1])
+
+
+def test_many_questions_at_once_do_not_mix(fast):
+    """Each thread has layers of its own, also when several callers share a field."""
+    field = fast.field(random_code())
+    clouds = [random_points(3 * CHUNK, seed) for seed in range(6)]
+    expected = [field(cloud) for cloud in clouds]
+    with ThreadPoolExecutor(6) as pool:
+        for _round in range(5):
+            for found, wanted in zip(pool.map(field, clouds), expected, strict=True):
+                np.testing.assert_allclose(found, wanted, atol=2e-6, rtol=2e-6)
