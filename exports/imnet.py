@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ from torch import Tensor, nn
 from ppr.methods.common.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.files import atomic_path
+from ppr.methods.imnet.evaluate import largest_share
 from ppr.methods.imnet.field import Decoder
-from ppr.methods.imnet.model import METHOD, network_config
+from ppr.methods.imnet.model import METHOD, ShapeModel, network_config
 from ppr.methods.imnet.network import ImplicitDecoder
+from ppr.methods.imnet.svr import METHOD as IMAGE_METHOD
+from ppr.methods.imnet.svr import load_image_encoder
 
 from . import onnx, torchscript
+from .mesh import Extraction, extract
 
 TOLERANCE = 1e-5
+WHOLE = 0.95  # of the volume in one component
 CASES = (7, 1, 100_000)  # points at which an exported file is compared with torch
 
 
@@ -106,31 +112,66 @@ def description(meta: Meta, decoder: ImplicitDecoder, *, occupancy: bool) -> dic
     return about | {"level": 0.0 if logit else 0.5, "box": [-0.5, 0.5], "up": "y", "values": "logit" if logit else "occupancy"}
 
 
-def split_checkpoint(path: Path, out: Path, *, half: bool, notes: dict[str, str], overwrite: bool) -> list[Path]:
+def whole_shapes(model: ShapeModel, report: Callable[[], object] = lambda: None, *, resolution: int = 48) -> NDArray[np.bool_]:
+    """Which shapes of a model's bank come out in one piece, bool [n]: the largest has at least 95 % of the volume.
+
+    Args:
+        report: called after each shape; one takes some tenths of a second.
+        resolution: of the meshes that are looked at.
+    """
+    settings = Extraction(resolution=resolution, level=model.decoder.level, seed_grid=resolution // 2, refine=0, keep="all")
+    whole = []
+    for code in model.bank.codes:
+        try:
+            whole.append(largest_share(extract(model.field(code), settings).mesh) >= WHOLE)
+        except PprError:  # a field without surface
+            whole.append(False)
+        report()
+    return np.array(whole)
+
+
+def split_checkpoint(
+    path: Path,
+    out: Path,
+    *,
+    half: bool,
+    notes: dict[str, str],
+    overwrite: bool,
+    whole: NDArray[np.bool_] | None = None,
+    image: Path | None = None,
+) -> list[Path]:
     """Write what `mesh` needs (decoder and shapes) to `out`, and the encoder to `NAME.encoder.safetensors` beside it.
 
     Args:
         half: store floating-point tensors as float16.
         notes: further lines for the metadata.
+        whole: which shapes are in one piece, from `whole_shapes`; priors then draw from those.
+        image: checkpoint of the image encoder, written to `NAME.image.safetensors`.
 
     Raises:
-        PprError: a checkpoint without decoder, or weights that do not fit into half precision.
+        PprError: a checkpoint without decoder, one without image encoder, or weights that do not fit into half precision.
     """
     checkpoint = load_checkpoint(path, method=METHOD)
     config = network_config(checkpoint.meta, path)
     Decoder({key: value.numpy() for key, value in checkpoint.state.items()}, config)
     meta = replace(checkpoint.meta, notes=checkpoint.meta.notes | notes)
+    shapes = {key: value for key, value in checkpoint.state.items() if not key.startswith("encoder.")}
+    if whole is not None:
+        shapes["whole"] = torch.from_numpy(whole.astype(np.uint8))
+    unnamed = replace(meta, notes={key: value for key, value in meta.notes.items() if key != "names"})
     parts = {
-        out: {key: value for key, value in checkpoint.state.items() if not key.startswith("encoder.")},
-        out.with_suffix(".encoder.safetensors"): {k: v for k, v in checkpoint.state.items() if k.startswith("encoder.")},
+        out: (shapes, meta),
+        out.with_suffix(".encoder.safetensors"): ({k: v for k, v in checkpoint.state.items() if k.startswith("encoder.")}, unnamed),
     }
+    if image is not None:
+        _encoder, image_meta = load_image_encoder(image)
+        parts[out.with_suffix(".image.safetensors")] = load_checkpoint(image, method=IMAGE_METHOD).state, image_meta
     written = []
-    for target, state in parts.items():
+    for target, (state, described) in parts.items():
         if not state:
             continue
         stored = {key: value.half() if half and value.is_floating_point() else value for key, value in state.items()}
         if not all(torch.isfinite(value).all() for value in stored.values() if value.is_floating_point()):
             raise PprError(f"{path}: weights that do not fit into half precision", hint="leave --half out")
-        kept = meta if target == out else replace(meta, notes={key: value for key, value in meta.notes.items() if key != "names"})
-        written.append(save_checkpoint(target, stored, kept, overwrite=overwrite))
+        written.append(save_checkpoint(target, stored, described, overwrite=overwrite))
     return written

@@ -17,6 +17,8 @@ from . import shape_source
 @click.option("--shape", default=None, metavar="NAME|INDEX", help="Put this shape into the file, which then takes points alone.")
 @click.option("--occupancy/--logits", default=True, show_default=True, help="Values in (0, 1), or what a network of logits gives.")
 @click.option("--half", is_flag=True, help="safetensors: store float16.")
+@click.option("--whole", is_flag=True, help="safetensors: look which shapes come out in one piece (some tenths of a second each).")
+@click.option("--image", type=options.PATH, default=None, metavar="FILE", help="safetensors: the image encoder to go with it.")
 @options.exporting("imnet")
 def export(
     checkpoint: str,
@@ -25,6 +27,8 @@ def export(
     occupancy: bool,
     opset: int,
     half: bool,
+    whole: bool,
+    image: Path | None,
     notes: tuple[str, ...],
     out: Path | None,
     overwrite: bool,
@@ -33,6 +37,7 @@ def export(
     """Write the decoder: points [n, 3] and code [z] in, values [n, 1] out, for any n. ONNX and TorchScript are compared with torch first.
 
     safetensors splits a trained checkpoint into what `mesh` needs (decoder, shapes) and NAME.encoder.safetensors; --note is for it.
+    --image adds NAME.image.safetensors. With --whole new shapes are drawn only from those that come out in one piece.
 
     \b
     ppr imnet export --out decoder.onnx
@@ -42,8 +47,8 @@ def export(
     """
     if format == "safetensors" and (shape or not occupancy):
         raise UsageError("--shape and --logits are for onnx and torchscript")
-    if format != "safetensors" and (half or notes):
-        raise UsageError("--half and --note are for safetensors")
+    if format != "safetensors" and (half or notes or whole or image):
+        raise UsageError("--half, --note, --whole and --image are for safetensors")
     from ppr.exports import imnet as exporter
     from ppr.methods.common.files import refuse_existing
     from ppr.methods.imnet.model import ShapeModel
@@ -52,7 +57,12 @@ def export(
     refuse_existing(path, overwrite=overwrite)
     model = ShapeModel.load(checkpoint)
     if format == "safetensors":
-        for written in exporter.split_checkpoint(model.path, path, half=half, notes=options.parse_notes(notes), overwrite=overwrite):
+        pairs, found = options.parse_notes(notes), None
+        if whole:
+            with output.progress("look at shapes", len(model.bank.codes)) as advance:
+                found = exporter.whole_shapes(model, advance)
+            output.note(f"{found.sum():,} of {len(found):,} shapes come out in one piece")
+        for written in exporter.split_checkpoint(model.path, path, half=half, notes=pairs, overwrite=overwrite, whole=found, image=image):
             size = written.stat().st_size
             if as_json:
                 output.emit_json({"path": str(written), "bytes": size})

@@ -31,10 +31,20 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Bank:
-    """The shapes a model knows by name: codes float32 [n, z]."""
+    """The shapes a model knows by name: codes float32 [n, z].
+
+    Args:
+        whole: bool [n], which of them come out in one piece; new shapes are drawn from those. None where nobody looked.
+    """
 
     names: list[str]
     codes: Float
+    whole: NDArray[np.bool_] | None = None
+
+    @property
+    def examples(self) -> Float:
+        """The codes a prior is fitted to: of the whole shapes, where at least two are known to be whole."""
+        return self.codes if self.whole is None or self.whole.sum() < 2 else self.codes[self.whole]
 
     def index(self, shape: str) -> int:
         """The position of a shape given by name or number.
@@ -109,7 +119,10 @@ class ShapeModel:
         names = self.meta.notes.get("names", "").split("\n")
         if names == [""] or len(names) != len(codes):
             names = [str(index) for index in range(len(codes))]
-        return Bank(names, codes)
+        whole = self.state.get("whole")
+        if whole is not None and whole.shape != codes.shape[:1]:
+            raise PprError(f"{self.path}: {len(codes)} codes, but {len(whole)} marks of which are whole", hint="a damaged checkpoint")
+        return Bank(names, codes, None if whole is None else whole.astype(bool))
 
     @cached_property
     def _priors(self) -> dict[str, CodePrior]:
@@ -132,7 +145,7 @@ class ShapeModel:
         kind = kind or self.default_prior
         if kind not in self._priors:
             generator = {key: value for key, value in self.state.items() if key.startswith("latent_generator.")}
-            self._priors[kind] = CodePrior.fit(self.bank.codes, kind, generator=generator or None)  # type: ignore[arg-type]
+            self._priors[kind] = CodePrior.fit(self.bank.examples, kind, generator=generator or None)  # type: ignore[arg-type]
         return self._priors[kind].sample(count, seed, truncation)
 
     def code(self, shape: str) -> Float:

@@ -57,7 +57,7 @@ class GanSampler:
             layers.append((np.asarray(state[f"{prefix}.weight"], np.float32), np.asarray(state[f"{prefix}.bias"], np.float32)))
         chained = all(a[0].shape[0] == b[0].shape[1] for a, b in pairwise(layers))
         if not layers or not chained or any(weight.shape[:1] != bias.shape for weight, bias in layers):
-            raise PprError("not the weights of a latent generator", hint="train one with `ppr imnet train --what gan`")
+            raise PprError("not the weights of a latent generator", hint="train one with `ppr imnet train --model gan`")
         return cls(layers, noise_std)
 
     def generate(self, noise: NDArray[np.floating]) -> Float:

@@ -16,6 +16,7 @@ from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.imnet.config import RECIPES, NetworkConfig
 from ppr.methods.imnet.model import ShapeModel
 from ppr.methods.imnet.network import AutoEncoder
+from ppr.methods.imnet.svr import SingleView
 
 Z = 6
 COUNTS = [1, 7, 100_000]
@@ -220,3 +221,45 @@ def test_a_model_without_encoder_becomes_one_file(tmp_path, network):
     assert imnet.split_checkpoint(path, tmp_path / "out.safetensors", half=True, notes={}, overwrite=False) == [
         tmp_path / "out.safetensors"
     ]
+
+
+def test_new_shapes_are_drawn_from_those_in_one_piece(tmp_path, path):
+    """Of three codes two are whole: all mixtures then lie between these two."""
+    (part, _encoder) = imnet.split_checkpoint(
+        path, tmp_path / "x.safetensors", half=False, notes={}, overwrite=False, whole=np.array([True, False, True])
+    )
+    model = ShapeModel(part)
+    one, other = model.bank.examples
+    np.testing.assert_array_equal(model.bank.examples, model.bank.codes[[0, 2]])
+    for code in model.sample(5, 0, kind="mixture"):
+        share = (code - one) @ (other - one) / ((other - one) @ (other - one))
+        assert 0 < share < 1
+        np.testing.assert_allclose(code, one + share * (other - one), atol=1e-5)
+
+
+def test_a_shape_is_whole_where_its_largest_part_is_nearly_all(path, monkeypatch):
+    class Blobs:
+        """Two balls; the second has a radius of its own in each shape."""
+
+        def __init__(self, radius: float) -> None:
+            self.radius = radius
+
+        def __call__(self, points: np.ndarray) -> np.ndarray:
+            big = 0.2 - np.linalg.norm(points - [0.2, 0, 0], axis=1)
+            small = self.radius - np.linalg.norm(points - [-0.3, 0, 0], axis=1)
+            return np.maximum(big, small).astype(np.float32)
+
+    model = ShapeModel.load(str(path))
+    fields = iter([Blobs(0.15), Blobs(-1.0), Blobs(0.05)])
+    monkeypatch.setattr(model, "field", lambda _code: next(fields))
+    assert imnet.whole_shapes(model).tolist() == [False, True, True]
+
+
+def test_the_image_encoder_is_written_beside_the_model(tmp_path, path):
+    state = SingleView(3, 8).state_dict()
+    image = save_checkpoint(tmp_path / "image.safetensors", state, Meta("imnet-svr", "svr"))
+    written = imnet.split_checkpoint(path, tmp_path / "x.safetensors", half=True, notes={}, overwrite=False, image=image)
+    assert written[-1] == tmp_path / "x.image.safetensors"
+    assert load_checkpoint(written[-1], method="imnet-svr").state.keys() == state.keys()
+    with pytest.raises(PprError, match="imnet-svr"):
+        imnet.split_checkpoint(path, tmp_path / "y.safetensors", half=True, notes={}, overwrite=False, image=path)
