@@ -53,6 +53,7 @@ class TrainConfig(NetworkConfig, ScheduledAdamConfig):
     data: list[str] = Field(default_factory=list, description="HDF5 file from `prepare`, or .npz of box unions; empty: bundled chairs")
     limit: NonNegativeInt = Field(0, description="use only that many training shapes; 0 uses all")
     init: str = Field("", description="checkpoint of the same network to start from")
+    decoder_only: bool = Field(False, description="leave the encoder, and with it all codes, as they are in `init`")
     epochs: PositiveInt = Field(60, description="passes over the shapes (improved: 200 at each of three resolutions)")
     batch: PositiveInt = Field(16, description="shapes a step (improved: 32, paper: 1)")
     least_steps: PositiveInt = Field(100, description="steps an epoch has at least, so that few shapes are gone through several times")

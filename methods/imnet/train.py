@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..common.checkpoint import Meta, load_checkpoint, load_state
 from ..common.devices import launch
-from ..common.errors import PprError
+from ..common.errors import PprError, UsageError
 from ..common.runs import Run
 from ..common.training import Task, fit
 from .bank import with_bank
@@ -69,6 +69,10 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
             raise PprError(f"{config.init}: holds '{checkpoint.meta.arch}', not '{config.arch}'", hint=f"--arch {checkpoint.meta.arch}")
         networks = {key: value for key, value in checkpoint.state.items() if key.startswith(("encoder.", "generator."))}  # less the bank
         load_state(network, networks, config.init)
+    if config.decoder_only:
+        if not config.init:
+            raise UsageError("decoder_only: there is no encoder to leave as it is", hint="give a checkpoint with --init")
+        network.encoder.requires_grad_(False)
 
     rng = np.random.default_rng((config.seed, 1))
     splits = {"train": indices, "val": shapes.held_out if len(shapes.held_out) else indices}

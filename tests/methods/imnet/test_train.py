@@ -11,6 +11,7 @@ import torch
 
 from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.runs import Run
 from ppr.methods.imnet.boxes import load_boxes
 from ppr.methods.imnet.config import RECIPES, TrainConfig
 from ppr.methods.imnet.data import BoxShapes, IoUSample, TrainBatches, voxel_centres
@@ -199,6 +200,24 @@ def test_deformed_batches_label_the_shape_that_is_shown(table):
         cells = ((batch.points[row].numpy() + 0.5) * 64).astype(int).clip(0, 63)
         shown = batch.voxels[row, 0].numpy()[tuple(cells.T)]
         assert (shown != batch.labels[row].numpy()).mean() < 0.03  # voxels are coarse, and up to half a voxel thicker
+
+
+def test_a_decoder_trained_alone_leaves_the_codes_as_they_are(table, tmp_path):
+    runs = []
+    for more in ({}, {"init": str(tmp_path / "0" / "last.safetensors"), "decoder_only": True}):
+        config = TrainConfig(
+            data=[str(table)], epochs=1, batch=2, least_steps=2, points=64, val_shapes=2, gf_dim=8, ef_dim=4, z_dim=8, **more
+        )
+        runs.append(started(tmp_path / str(len(runs)), config))
+        train(config, runs[-1])
+    before, after = (load_checkpoint(run.last, method="imnet").state for run in runs)
+    moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"generator"}
+
+
+def test_a_decoder_cannot_be_trained_alone_from_nothing(table, tmp_path):
+    with pytest.raises(UsageError, match="--init|no encoder"):
+        train(TrainConfig(data=[str(table)], decoder_only=True, device="cpu"), Run(tmp_path))
 
 
 def test_augmentation_has_faded_at_the_end_of_the_training(table):
