@@ -27,6 +27,9 @@ PAPERS = {
     "imnet": Paper(
         "Learning Implicit Fields for Generative Shape Modeling", "Chen and Zhang, CVPR 2019", "https://arxiv.org/abs/1812.02822"
     ),
+    "lds": Paper(
+        "Learning Discrete Structures for Graph Neural Networks", "Franceschi et al., ICML 2019", "https://arxiv.org/abs/1903.11960"
+    ),
 }
 
 

@@ -44,6 +44,7 @@ def run_training(
     overwrite: bool,
     as_json: bool,
     check: Callable[[C], object] = lambda _config: None,
+    finish: Callable[[Run], object] = lambda _run: None,
 ) -> None:
     """Start a run in `out`, or go on with the one in `resume`, and print the path of its best checkpoint.
 
@@ -53,6 +54,7 @@ def run_training(
         work: trains: (configuration, run, whether it goes on).
         configured: whether options were given that only a new run can take.
         check: finds wrong data before a run directory is made.
+        finish: what is to be done and shown after the training, when its progress bar is gone.
 
     Raises:
         UsageError: neither or both of `out` and `resume`, or a configuration for a run that has one.
@@ -72,4 +74,8 @@ def run_training(
         if resume is None:
             run.start(config, overwrite=overwrite)
         work(config, run, resume is not None)
-    click.echo(str(run.best))
+    finish(run)
+    if as_json:
+        output.emit_json({"checkpoint": str(run.best)})
+    else:
+        click.echo(str(run.best))

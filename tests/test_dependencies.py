@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +19,19 @@ HEAVY = {
     "igl",
     "lightning_fabric",
     "matplotlib",
+    "networkx",
     "numpy",
     "onnx",
     "onnxruntime",
     "onnxscript",
     "open3d",
+    "pandas",
     "PIL",
     "pooch",
     "py_sod_metrics",
+    "pyarrow",
     "pydantic",
+    "pynndescent",
     "ray",
     "requests",
     "rich",
@@ -35,6 +41,7 @@ HEAVY = {
     "sklearn",
     "threadpoolctl",
     "torch",
+    "torch_geometric",
     "trimesh",
 }
 
@@ -147,3 +154,18 @@ def test_a_planted_violation_is_found(module, source, part):
 )
 def test_what_is_allowed_is_not_reported(module, source):
     assert violations(source, module) == []
+
+
+def named_extras(source: str) -> set[str]:
+    """The extras of ppr that a text tells people to install."""
+    listed = re.findall(r"ppr\[([a-z][a-z0-9_,-]*)\]", source) + re.findall(r'missing_extra\([^()]*, "([a-z0-9_-]+)"\)', source)
+    return {extra for names in listed for extra in names.split(",")}
+
+
+def test_every_extra_that_a_hint_names_exists():
+    assert named_extras("pip install 'ppr[heif,mesh]'") | named_extras('missing_extra("open3d", "mesh")') == {"heif", "mesh"}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(file for _name, file in modules())]
+    named = {extra: file for file in files for extra in named_extras(file.read_text(encoding="utf-8"))}
+    assert {extra: file for extra, file in named.items() if extra not in extras} == {}
+    assert {"heif", "mesh"} <= set(named)

@@ -36,7 +36,7 @@ def test_from_nothing_to_an_exported_network(ppr, pairs, tmp_path):
     answer = ppr("saliency", "train", "--data", pairs, *FAST, "--epochs", "2", "--out", run, "--json")
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
-    assert lines[-1] == str(run / "best.safetensors")
+    assert answer.records[-1] == {"checkpoint": str(run / "best.safetensors")}
     assert '"epoch": 2' in lines[1]
     assert {path.name for path in run.iterdir()} == {
         "best.safetensors",

@@ -1,0 +1,75 @@
+"""What came out, beside the baselines: a row a method over all seeds, and a plain sentence on who won."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from .baselines import run_baselines
+from .model import LdsModel
+from .scores import classification_scores
+from .splits import Split
+from .tables import Table
+
+
+def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:
+    """Scores on the test rows of one seed: of the model, and of the baselines trained on the same split."""
+    scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test)}
+    if baselines:
+        scores |= {name: asdict(score) for name, score in run_baselines(table, split, seed).items()}
+    known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
+    return {
+        "seed": seed,
+        "rows": {part: len(rows) for part, rows in vars(split).items()},
+        "choice": model.choice,
+        "iteration": model.meta.epoch,
+        "es_accuracy": model.meta.metrics["es_accuracy"],
+        "es_loss": model.meta.metrics["es_loss"],
+        "edges": {"start": float(model.start.prob.sum()), "learned": float(model.graph.prob.sum())},
+        "homophily": {"start": known[0], "learned": known[1]},
+        "scores": scores,
+    }
+
+
+def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:
+    """All seeds together: mean and standard deviation of each method's test accuracy and F1, in percent, and a sentence about them."""
+    methods = {}
+    for name in reports[0]["scores"]:
+        accuracy, f1 = (np.array([report["scores"][name][key] for report in reports]) * 100 for key in ("accuracy", "macro_f1"))
+        methods[name] = {"accuracy": float(accuracy.mean()), "std": float(accuracy.std()), "macro_f1": float(f1.mean())}
+    return {"table": table, "methods": methods, "verdict": verdict(methods), "seeds": reports}
+
+
+def verdict(methods: dict[str, dict[str, float]]) -> str:
+    """One honest sentence: by how much LDS is ahead of the best baseline, or behind which."""
+    others = {name: row["accuracy"] for name, row in methods.items() if name != "lds"}
+    own = methods["lds"]["accuracy"]
+    if np.isnan(own):
+        return "there are no test rows: nothing says how good the predictions are but the early-stopping rows"
+    if not others:
+        return "no baselines were trained"
+    better = {name: value for name, value in others.items() if value > own}
+    best = max(others, key=lambda name: others[name])
+    if better:
+        listed = ", ".join(f"{name} by {value - own:.1f}" for name, value in sorted(better.items(), key=lambda item: -item[1]))
+        return f"LDS is behind {listed} points: use that, or give more rows to val and es"
+    if others[best] == own:
+        return f"LDS is as good as the best baseline ({best})"
+    return f"LDS is ahead of the best baseline ({best}) by {own - others[best]:.1f} points"
+
+
+def rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a method for a table, the best first."""
+    several = len(summary["seeds"]) > 1
+    found = [
+        {
+            "method": name,
+            "accuracy %": round(row["accuracy"], 2),
+            **({"std": round(row["std"], 2)} if several else {}),
+            "macro F1 %": round(row["macro_f1"], 2),
+        }
+        for name, row in summary["methods"].items()
+    ]
+    return sorted(found, key=lambda row: -row["accuracy %"] if row["accuracy %"] == row["accuracy %"] else 0)

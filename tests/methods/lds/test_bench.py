@@ -1,0 +1,22 @@
+"""What is timed: the same segment in three ways, and that memory and pairs are counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from ppr.methods.lds.bench import KINDS, Case, _measure, synthetic
+
+
+def test_the_random_table_has_coras_density():
+    features, labels, classes, graph = synthetic(500, 100)
+    assert features.nnz == pytest.approx(0.0127 * 500 * 100, rel=0.01)
+    assert labels.min() == 0 and labels.max() == classes - 1 == 6
+    assert 900 < len(graph) <= 1000
+
+
+def test_each_way_is_timed_on_the_pairs_it_learns():
+    """In this process; `measure` does the same in a new one, for the memory's sake."""
+    case = Case(*synthetic(450, 20), tau=2, candidates=3, threads=1)
+    costs = {kind: _measure(case, kind, 1) for kind in KINDS}
+    assert costs["all"].pairs == costs["dense"].pairs == 450 * 449 // 2 > costs["candidates"].pairs > len(case.graph)
+    assert all(cost.seconds > 0 and cost.mebibytes >= 0 for cost in costs.values())

@@ -1,0 +1,69 @@
+"""The summary: means over seeds, and a sentence that is honest in each case."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ppr.methods.lds.report import rows, seed_report, summarise, verdict
+from ppr.methods.lds.scores import classification_scores
+
+
+def methods(**accuracies: float) -> dict[str, dict[str, float]]:
+    return {name.replace("_", "-"): {"accuracy": value, "std": 0.0, "macro_f1": value} for name, value in accuracies.items()}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "sentence"),
+    [
+        ({"lds": 95.5, "rbf_svm": 95.0, "mlp": 90.0}, "LDS is ahead of the best baseline (rbf-svm) by 0.5 points"),
+        ({"lds": 95.0, "rbf_svm": 95.0, "mlp": 90.0}, "LDS is as good as the best baseline (rbf-svm)"),
+        (
+            {"lds": 93.0, "rbf_svm": 95.0, "mlp": 93.5, "gcn": 90.0},
+            "LDS is behind rbf-svm by 2.0, mlp by 0.5 points: use that, or give more rows to val and es",
+        ),
+        ({"lds": 93.0}, "no baselines were trained"),
+        ({"lds": math.nan}, "there are no test rows: nothing says how good the predictions are but the early-stopping rows"),
+        (
+            {"lds": math.nan, "mlp": math.nan},
+            "there are no test rows: nothing says how good the predictions are but the early-stopping rows",
+        ),
+    ],
+)
+def test_the_verdict(accuracies, sentence):
+    assert verdict(methods(**accuracies)) == sentence
+
+
+def report(lds: float, mlp: float) -> dict[str, object]:
+    return {"scores": {"lds": {"accuracy": lds, "macro_f1": lds / 2}, "mlp": {"accuracy": mlp, "macro_f1": mlp}}}
+
+
+def test_seeds_are_averaged_and_the_best_method_comes_first():
+    summary = summarise([report(0.9, 0.95), report(0.8, 0.95)], "wine")
+    assert summary["methods"]["lds"] == pytest.approx({"accuracy": 85, "std": 5, "macro_f1": 42.5})
+    table = rows(summary)
+    assert [row["method"] for row in table] == ["mlp", "lds"]
+    assert table[1] == {"method": "lds", "accuracy %": 85.0, "std": 5.0, "macro F1 %": 42.5}
+    assert "std" not in rows(summarise([report(0.9, 0.95)], "wine"))[0]
+
+
+def test_a_seeds_report_has_the_scores_of_its_test_rows(model):
+    table, split = model.table(), model.split
+    found = seed_report(model, table, split, 1, baselines=True)
+    probabilities = model.probabilities(seed=1)
+    accuracy = (probabilities[split.test].argmax(1) == table.labels[split.test]).mean()
+    assert found["scores"]["lds"]["accuracy"] == pytest.approx(accuracy)
+    assert {"logistic-regression", "knn-gcn", "mlp"} < set(found["scores"]) and "gcn" not in found["scores"]
+    assert found["edges"]["start"] == model.start.prob.sum()
+    assert found["rows"] == {part: len(getattr(split, part)) for part in ("train", "val", "es", "test")}
+    assert set(seed_report(model, table, split, 1, baselines=False)["scores"]) == {"lds"}
+
+
+def test_scores_are_those_of_the_rows_asked_for():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    labels = np.array([0, 1, 1])
+    assert classification_scores(probabilities, labels, np.array([0, 1])) == {"accuracy": 1.0, "macro_f1": 1.0}
+    assert classification_scores(probabilities, labels, np.array([1, 2]))["accuracy"] == 0.5
+    assert all(math.isnan(value) for value in classification_scores(probabilities, labels, np.array([], np.int64)).values())
