@@ -39,9 +39,9 @@ class EmptyFieldError(PprError):
     def __init__(self, level: float, low: float, high: float, advice: str = "") -> None:
         self.level, self.low, self.high, self.advice = level, low, high, advice
         if low > level:
-            what = f"is above the level {level:.6g} everywhere: its minimum is {low:.6g}"
+            what = f"is above the level {level:.9g} everywhere: its minimum is {low:.9g}"
         else:
-            what = f"never rises above the level {level:.6g}: its maximum is {high:.6g}"
+            what = f"never rises above the level {level:.9g}: its maximum is {high:.9g}"
         if low == high:
             hint = "the field is constant: check the weights and the code it was made from"
         else:
