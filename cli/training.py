@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="BaseConfig")
 
 
-#: The options of a run: configuration, device, folder, output.
-run_options = options.together(
-    options.training,
+#: What every run has, whatever it trains: configuration, folder, output.
+folder_options = options.together(
     options.config_file,
     options.overrides,
     options.seed,
@@ -31,6 +30,8 @@ run_options = options.together(
     options.json_lines,
     options.quiet,
 )
+#: The same with devices, precision and workers, for trainings by the common loop.
+run_options = options.together(options.training, folder_options)
 
 
 def run_training(

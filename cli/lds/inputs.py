@@ -9,7 +9,7 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
-from .. import options, output
+from .. import options, output, training
 
 if TYPE_CHECKING:
     from ppr.methods.lds.config import TrainConfig
@@ -88,14 +88,7 @@ method_options = options.together(
     click.option("--budget", "budget_minutes", type=Duration(), default=None, help="Of a seed: begin nothing new after 90s, 10m, 1.5h …"),
     click.option("--device", default=None, metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"),
     click.option("--baselines/--no-baselines", default=True, show_default=True, help="Train the baselines on the same split."),
-    options.config_file,
-    options.overrides,
-    options.seed,
-    options.out("Folder of the run."),
-    click.option("--resume", type=options.PATH, default=None, metavar="RUN", help="Go on with an interrupted run."),
-    options.overwrite,
-    options.json_lines,
-    options.quiet,
+    training.folder_options,
 )
 
 
