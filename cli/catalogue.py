@@ -30,6 +30,9 @@ PAPERS = {
     "lds": Paper(
         "Learning Discrete Structures for Graph Neural Networks", "Franceschi et al., ICML 2019", "https://arxiv.org/abs/1903.11960"
     ),
+    "codedmarl": Paper(
+        "Coding for Distributed Multi-Agent Reinforcement Learning", "Wang et al., ICRA 2021", "https://arxiv.org/abs/2101.02308"
+    ),
 }
 
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "saliency": ("ppr.cli.saliency.group:saliency", "RAS: which pixels catch the eye (masks, cut-outs, overlays; 45 FPS on a CPU)."),
     "imnet": ("ppr.cli.imnet.group:imnet", "IM-NET: shapes as implicit fields; meshes of them and of any implicit function."),
     "lds": ("ppr.cli.lds.group:lds", "LDS: a graph learned from a table, with the GCN that uses it; repair of given graphs."),
+    "codedmarl": ("ppr.cli.codedmarl.group:codedmarl", "Coded MARL: multi-agent training that does not wait for stragglers, on Ray."),
     "list": ("ppr.cli.catalogue:list_methods", "The papers, their verbs, and whether their extras are installed."),
     "info": ("ppr.cli.info:info", "What a checkpoint or ONNX file is."),
     "data": ("ppr.cli.data:data", "List, fetch, locate and verify data sets."),

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..common.errors import PprError
 from ..common.runs import Progress, Run
+from ..common.streams import torch_generator
 from ..common.training import interruptible
 from .config import TrainConfig
 from .dense import dense_hypergradient
@@ -149,8 +149,7 @@ class Search:
 
     def generator(self, purpose: int) -> torch.Generator:
         """Random numbers of this outer iteration for one purpose."""
-        state = np.random.SeedSequence((self.config.seed, self.number, self.done, purpose)).generate_state(2, np.uint32)
-        return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+        return torch_generator(self.config.seed, self.number, self.done, purpose)
 
     def iteration(self, report: Callable[[int], None] = lambda _step: None) -> dict[str, Any]:
         """One outer iteration: new weights, segments of tau inner steps each followed by a step on theta, and the score of the result."""

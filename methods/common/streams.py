@@ -1,0 +1,26 @@
+"""Counter-based random numbers: every draw is named by what it is for, so that nothing depends on what was drawn before.
+
+A resumed training, another number of workers or another order of work then draws the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def torch_generator(*key: int) -> torch.Generator:
+    """A CPU generator that depends on the non-negative integers of `key` alone, in their order."""
+    import torch
+
+    low, high = np.random.SeedSequence(key).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(low) << 32 | int(high))
+
+
+def numpy_generator(*key: int) -> np.random.Generator:
+    """The same for NumPy (PCG64)."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
