@@ -21,13 +21,8 @@ TOLERANCE = 1e-5
 CASES = ((60, 200), (1, 0), (2, 1), (7, 0), (400, 6000))
 
 
-class EdgeGCN(nn.Module):
-    """The GCN on the expected graph, given as pairs (Franceschi et al. 2019, section 2; Kipf & Welling 2017).
-
-    Shapes:
-        features float32 [N, n], edge_index int64 [2, E], edge_prob float32 [E] -> probabilities float32 [N, C]. Each undirected pair
-        comes once, in either direction, and no node is paired with itself.
-    """
+class _FixedWeights(nn.Module):
+    """A trained GCN's two matrices as what a file keeps of it."""
 
     first: Tensor
     second: Tensor
@@ -36,6 +31,15 @@ class EdgeGCN(nn.Module):
         super().__init__()
         self.register_buffer("first", weights.first)
         self.register_buffer("second", weights.second)
+
+
+class EdgeGCN(_FixedWeights):
+    """The GCN on the expected graph, given as pairs (Franceschi et al. 2019, section 2; Kipf & Welling 2017).
+
+    Shapes:
+        features float32 [N, n], edge_index int64 [2, E], edge_prob float32 [E] -> probabilities float32 [N, C]. Each undirected pair
+        comes once, in either direction, and no node is paired with itself.
+    """
 
     def forward(self, features: Tensor, edge_index: Tensor, edge_prob: Tensor) -> Tensor:
         tail = torch.cat([edge_index[0], edge_index[1]])
@@ -51,20 +55,12 @@ class EdgeGCN(nn.Module):
         return propagate(hidden @ self.second).softmax(1)
 
 
-class DenseGCN(nn.Module):
+class DenseGCN(_FixedWeights):
     """The GCN on the expected graph, given as a matrix.
 
     Shapes:
         features float32 [N, n], adjacency float32 [N, N], symmetric with a diagonal of 0 -> probabilities float32 [N, C].
     """
-
-    first: Tensor
-    second: Tensor
-
-    def __init__(self, weights: Weights) -> None:
-        super().__init__()
-        self.register_buffer("first", weights.first)
-        self.register_buffer("second", weights.second)
 
     def forward(self, features: Tensor, adjacency: Tensor) -> Tensor:
         scale = (1 + adjacency.sum(1, keepdim=True)).rsqrt()

@@ -55,8 +55,8 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
                 "pairs": cost.pairs,
                 "seconds": cost.seconds,
                 "x": cost.seconds / base.seconds,
-                "MiB": cost.mebibytes,
-                "x MiB": cost.mebibytes / base.mebibytes if base.mebibytes else None,
+                "MB": cost.megabytes,
+                "x MB": cost.megabytes / base.megabytes if base.megabytes else None,
             }
             for kind, cost in costs.items()
         ],

@@ -3,39 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ppr.methods.common.errors import PprError
+from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
+from . import inputs
 
 
 @click.command()
-@click.argument("run", type=options.PATH)
-@click.option("--baselines", is_flag=True, help="Also train the baselines, on the same split.")
+@click.argument("run", metavar="RUN|TABLE")
+@click.option("--baselines", is_flag=True, help="Also train the baselines, on the same split; of a TABLE, them alone.")
+@inputs.table_options
+@inputs.graph_options
+@click.option("--seeds", type=click.IntRange(1), default=None, metavar="N", help="Of a TABLE: splits, with --seed and those after it.")
+@options.seed
 @options.json_lines
 @options.quiet
-def evaluate(run: Path, baselines: bool, as_json: bool) -> None:
+def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
     """Score the model of RUN on its test rows; the folder of several seeds gives mean and standard deviation over them.
+
+    Of a TABLE, with --baselines, what the usual methods make of it: whether a graph is worth learning.
 
     \b
     ppr lds evaluate runs/wine --baselines
+    ppr lds evaluate patients.csv --label diagnosis --baselines
     """
-    from ppr.methods.lds.model import LdsModel
-    from ppr.methods.lds.report import rows, seed_report, summarise
+    from ppr.methods.lds.report import rows, summarise
 
-    models = [LdsModel.load(path) for path in seed_folders(run) or [run]]
-    if not len(models[0].split.test):
-        raise PprError(f"{run}: its table had no test rows", hint="label all rows, or give --train, --val and --es when training")
-    reports = [seed_report(model, model.table(), model.split, int(model.meta.config["seed"]), baselines=baselines) for model in models]
-    summary = summarise(reports, models[0].name)
+    folder = Path(run).expanduser()
+    if folder.is_dir() or folder.suffix == ".safetensors":
+        if any(value not in (None, ()) for value in given.values()):
+            raise UsageError(f"{run}: a run has its own table and split", hint="leave the options that say so out, or give a TABLE")
+        reports, name = model_reports(folder, baselines)
+    elif baselines:
+        reports, name = table_reports(run, given)
+    else:
+        raise UsageError(f"{run}: not a run", hint="of a table the baselines can be scored: give --baselines, or train on it first")
+    summary = summarise(reports, name)
     if as_json:
         output.emit_json(summary)
         return
     output.table(rows(summary), as_json=False)
     if baselines:
         output.note(summary["verdict"])
+
+
+def model_reports(run: Path, baselines: bool) -> tuple[list[dict[str, Any]], str]:
+    """A report for each seed of a run, and the name of its table."""
+    from ppr.methods.lds.model import LdsModel
+    from ppr.methods.lds.report import seed_report
+
+    models = [LdsModel.load(path) for path in seed_folders(run) or [run]]
+    if not len(models[0].split.test):
+        raise PprError(f"{run}: its table had no test rows", hint="label all rows, or give --train, --val and --es when training")
+    reports = [seed_report(model, model.table(), model.split, int(model.meta.config["seed"]), baselines=baselines) for model in models]
+    return reports, models[0].name
+
+
+def table_reports(table: str, given: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """A report of the baselines for each split of a table, and its name."""
+    from dataclasses import replace
+
+    from ppr.methods.lds.report import baseline_report
+    from ppr.methods.lds.source import load_table, split_of, thinned
+
+    config = inputs.configuration(table, None, (), given)
+    read, reports = load_table(config), []
+    for message in read.notes:
+        output.note(message)
+    for seed in range(config.seed, config.seed + config.seeds):
+        split = split_of(read, config, seed)
+        if not len(split.test):
+            raise PprError(f"{table}: there are no test rows to score on", hint="label all rows, or give smaller --train, --val and --es")
+        reports.append(baseline_report(replace(read, graph=thinned(read.graph, config.keep_edges, seed)), split, seed))
+    return reports, read.name
 
 
 def seed_folders(run: Path) -> list[Path]:

@@ -75,6 +75,12 @@ table_options = options.together(
     click.option("--val", type=float, default=None, metavar="N", help="Rows that the graph is learned with."),
     click.option("--es", type=float, default=None, metavar="N", help="Rows for early stopping and for choosing from the grid."),
 )
+#: The graph to start from, and how much of it.
+graph_options = options.together(
+    click.option("--graph", type=options.PATH, default=None, metavar="FILE", help="Start from this graph: .csv, .npz or .graphml."),
+    click.option("--ignore-graph", is_flag=True, default=None, help="Nearest neighbours even where the data bring a graph (cora …)."),
+    click.option("--keep-edges", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the graph's edges to keep."),
+)
 method_options = options.together(
     click.option("--k", type=ListParameter("numbers", int), default=None, help="Neighbours of the start graph; a grid. [default: 10,20]"),
     click.option("--metric", type=names("metrics"), default=None, help="cosine, euclidean; a grid. [default: both]"),

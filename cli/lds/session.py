@@ -64,6 +64,7 @@ def run_session(table: str | None, given: dict[str, Any], each: Callable[[Fitted
 
 def finish(run: Run, fitted: list[Fitted], each: Callable[[Fitted], object], *, baselines: bool, as_json: bool) -> None:
     """Write the run's files, score every seed, and print the summary."""
+    from ppr.methods.common.memory import peak_memory
     from ppr.methods.lds.report import rows, seed_report, summarise
 
     from .results import write_report, write_results
@@ -74,7 +75,7 @@ def finish(run: Run, fitted: list[Fitted], each: Callable[[Fitted], object], *, 
         write_results(one.model, one.run.path)
         scored = baselines and len(one.split.test) > 0
         reports.append(seed_report(one.model, one.table, one.split, one.seed, baselines=scored))
-    summary = summarise(reports, fitted[0].table.name)
+    summary = {**summarise(reports, fitted[0].table.name), "peak_mb": peak_memory()}
     write_report(summary, run.path)
     best = max(fitted, key=lambda one: (one.model.meta.metrics["es_accuracy"], -one.model.meta.metrics["es_loss"]))
     if best.run is not run:
@@ -85,5 +86,7 @@ def finish(run: Run, fitted: list[Fitted], each: Callable[[Fitted], object], *, 
     elif len(fitted[0].split.test):
         output.table(rows(summary), as_json=False)
     output.note(summary["verdict"])
+    if summary["peak_mb"]:
+        output.note(f"peak memory {output.file_size(round(summary['peak_mb'] * 1e6))}")
     for one in fitted:
         each(one)

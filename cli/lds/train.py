@@ -14,9 +14,7 @@ from .session import run_session
 @click.command()
 @click.argument("table", required=False)
 @inputs.table_options
-@click.option("--graph", type=options.PATH, default=None, metavar="FILE", help="Start from this graph: .csv, .npz or .graphml.")
-@click.option("--ignore-graph", is_flag=True, default=None, help="Nearest neighbours even where the data bring a graph (cora …).")
-@click.option("--keep-edges", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the graph's edges to keep.")
+@inputs.graph_options
 @inputs.method_options
 def train(table: str | None, **given: Any) -> None:
     """Learn from TABLE which rows belong together, and predict the labels that are missing.

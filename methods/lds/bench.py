@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from math import nan
 from typing import Literal
 
 import numpy as np
 import scipy.sparse
 import torch
 
+from ..common.memory import peak_memory
 from .config import TrainConfig
 from .encoder import Matrix
 from .hypergradient import Labelled, State
@@ -40,10 +41,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Cost:
-    """Median seconds of a segment, what the process grew by in MiB while it worked, and how many pairs were learned."""
+    """Median seconds of a segment, what the process grew by in MB (10^6 bytes) while it worked, and how many pairs were learned."""
 
     seconds: float
-    mebibytes: float
+    megabytes: float
     pairs: int
 
 
@@ -75,15 +76,10 @@ def _measure(case: Case, kind: Kind, repeats: int) -> Cost:
     search = Search(nodes, theta, Choice(None, None, case.tau, 0.1), config, 0)
     generator = torch.Generator().manual_seed(0)
     weights = Weights.glorot(features.shape[1], config.hidden, case.classes, generator, features.like)
-    before, seconds, pairs = _peak(), [], len(theta.graph()) if kind == "candidates" else theta.nodes * (theta.nodes - 1) // 2
+    before, seconds, pairs = peak_memory() or nan, [], len(theta.graph()) if kind == "candidates" else theta.nodes * (theta.nodes - 1) // 2
     for _ in range(repeats + 1):
         started = time.perf_counter()
         state, steps, _loss = search.segment(State.start(weights), case.tau, generator)
         search.outer_step(steps, state, generator)
         seconds.append(time.perf_counter() - started)
-    return Cost(float(np.median(seconds[1:])), (_peak() - before) / 1024, pairs)
-
-
-def _peak() -> int:
-    """Largest resident memory so far, in KiB on Linux."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Cost(float(np.median(seconds[1:])), (peak_memory() or nan) - before, pairs)

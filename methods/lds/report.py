@@ -16,13 +16,11 @@ from .tables import Table
 
 def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:
     """Scores on the test rows of one seed: of the model, and of the baselines trained on the same split."""
-    scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test)}
-    if baselines:
-        scores |= {name: asdict(score) for name, score in run_baselines(table, split, seed).items()}
+    report = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": sizes(split), "scores": {}}
+    scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test), **report["scores"]}
     known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
     return {
-        "seed": seed,
-        "rows": {part: len(rows) for part, rows in vars(split).items()},
+        **report,
         "choice": model.choice,
         "iteration": model.meta.epoch,
         "es_accuracy": model.meta.metrics["es_accuracy"],
@@ -31,6 +29,17 @@ def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, basel
         "homophily": {"start": known[0], "learned": known[1]},
         "scores": scores,
     }
+
+
+def baseline_report(table: Table, split: Split, seed: int) -> dict[str, Any]:
+    """Scores of the baselines alone on the test rows of one seed."""
+    scores = {name: asdict(score) for name, score in run_baselines(table, split, seed).items()}
+    return {"seed": seed, "rows": sizes(split), "scores": scores}
+
+
+def sizes(split: Split) -> dict[str, int]:
+    """Rows for each purpose."""
+    return {part: len(rows) for part, rows in vars(split).items()}
 
 
 def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:
@@ -45,6 +54,9 @@ def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:
 def verdict(methods: dict[str, dict[str, float]]) -> str:
     """One honest sentence: by how much LDS is ahead of the best baseline, or behind which."""
     others = {name: row["accuracy"] for name, row in methods.items() if name != "lds"}
+    if "lds" not in methods:
+        best = max(others, key=lambda name: others[name])
+        return f"{best} is the best baseline"
     own = methods["lds"]["accuracy"]
     if np.isnan(own):
         return "there are no test rows: nothing says how good the predictions are but the early-stopping rows"

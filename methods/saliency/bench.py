@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import multiprocessing
 import statistics
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..common import images
+from ..common.memory import peak_memory
 from .infer import Predictor, Saliency, fit
 from .procedural import scene
 from .render import encode
@@ -93,7 +93,7 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
         if rounds > 3:
             for name, start, end in zip(stages, marks, marks[1:], strict=False):
                 stages[name].append(1000 * (end - start))
-    median = {name: statistics.median(times) for name, times in stages.items()}
+    median, peak = {name: statistics.median(times) for name, times in stages.items()}, peak_memory()
     return Measurement(
         backend=setting.backend,
         size=setting.size,
@@ -106,18 +106,8 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
         pre=round(median["pre"], 2),
         post=round(median["post"], 2),
         whole=round(sum(median.values()), 2),
-        peak_mb=peak_memory(),
+        peak_mb=peak and round(peak),
     )
-
-
-def peak_memory() -> float | None:
-    """Largest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6)
 
 
 def table(settings: list[Setting], *, seconds: float) -> list[dict[str, Any]]:

@@ -19,4 +19,4 @@ def test_each_way_is_timed_on_the_pairs_it_learns():
     case = Case(*synthetic(450, 20), tau=2, candidates=3, threads=1)
     costs = {kind: _measure(case, kind, 1) for kind in KINDS}
     assert costs["all"].pairs == costs["dense"].pairs == 450 * 449 // 2 > costs["candidates"].pairs > len(case.graph)
-    assert all(cost.seconds > 0 and cost.mebibytes >= 0 for cost in costs.values())
+    assert all(cost.seconds > 0 and cost.megabytes >= 0 for cost in costs.values())

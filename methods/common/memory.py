@@ -1,0 +1,15 @@
+"""How much memory this process has used."""
+
+from __future__ import annotations
+
+import sys
+
+
+def peak_memory() -> float | None:
+    """Largest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
