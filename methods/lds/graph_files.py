@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..common.arrays import read_arrays
 from ..common.errors import PprError, UsageError, nearest
-from .arrays import read_arrays
 from .encoder import numbers, texts
 from .frames import SEPARATORS, read_frame
 from .pairs import PairGraph

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from ..common.arrays import read_arrays
 from ..common.errors import PprError
-from .arrays import read_arrays
 from .encoder import Matrix, check_finite, check_size
 from .pairs import PairGraph
 from .splits import Split

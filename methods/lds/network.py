@@ -111,7 +111,10 @@ class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, features: Tensor, adjacency: Adjacency, factors: Factors | None) -> Tensor:
         result = adjacency @ features
-        ctx.adjacency, ctx.factors, ctx.kept = adjacency, factors, (features, result) if factors is not None else None  # type: ignore[attr-defined]
+        ctx.adjacency, ctx.factors = adjacency, factors  # type: ignore[attr-defined]
+        if factors is not None:
+            # Not as an attribute: a result that its own node refers to is never freed.
+            ctx.save_for_backward(features, result)
         return result
 
     @staticmethod
@@ -119,7 +122,7 @@ class _Propagate(torch.autograd.Function):
         (adjoint,) = adjoints
         propagated = ctx.adjacency @ adjoint  # type: ignore[attr-defined]  # symmetric: its own transpose
         if ctx.factors is not None:  # type: ignore[attr-defined]
-            features, result = ctx.kept  # type: ignore[attr-defined]
+            features, result = ctx.saved_tensors  # type: ignore[attr-defined]
             ctx.factors.add(ctx.adjacency, features.detach(), result.detach(), adjoint, propagated)  # type: ignore[attr-defined]
         return propagated, None, None
 
