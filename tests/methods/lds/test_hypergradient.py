@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
 from ppr.methods.lds.dense import dense_hypergradient, dense_logits
 from ppr.methods.lds.hypergradient import InnerProblem, Labelled, Optimizer, State, hypergradient, inner_step
-from ppr.methods.lds.network import Adjacency, Factors, Features, Weights, logits, logits_and_tangent
+from ppr.methods.lds.network import Adjacency, Factors, Features, Weights, logits, logits_and_tangent, propagate
 
 NODES, WIDTH, HIDDEN, CLASSES, DECAY = 12, 5, 4, 3, 5e-4
 
@@ -151,3 +154,13 @@ def test_the_adjacency_is_that_of_the_paper_and_an_isolated_node_keeps_itself():
     matrix = adjacency(dense).matrix.to_dense()
     torch.testing.assert_close(matrix, scale @ looped @ scale)
     assert matrix[3].tolist() == [float(i == 3) for i in range(NODES)]
+
+
+def test_a_product_is_freed_when_nobody_looks_at_it_any_more():
+    """A node of the autograd graph that held its own result would keep every inner step's graph for ever."""
+    graph = Adjacency.of_pairs(torch.tensor([0, 1]), torch.tensor([1, 2]), 5)
+    result = propagate(graph, torch.randn(5, 3, requires_grad=True), Factors())
+    left = weakref.ref(result)
+    del result
+    gc.collect()
+    assert left() is None
