@@ -158,7 +158,7 @@ def test_the_adjacency_is_that_of_the_paper_and_an_isolated_node_keeps_itself():
 
 def test_a_product_is_freed_when_nobody_looks_at_it_any_more():
     """A node of the autograd graph that held its own result would keep every inner step's graph for ever."""
-    graph = Adjacency.of_pairs(torch.tensor([0, 1]), torch.tensor([1, 2]), 5)
+    graph = Adjacency.of_pairs(torch.tensor([0, 1]), torch.tensor([1, 2]), 5, dtype=torch.float32)
     result = propagate(graph, torch.randn(5, 3, requires_grad=True), Factors())
     left = weakref.ref(result)
     del result
