@@ -56,7 +56,7 @@ class TrainConfig(DataConfig):
     outer_lr_decay: NonNegativeFloat = Field(1e-3, description="eta is divided by 1 + this * outer steps done (official)")
     candidates: PositiveInt | Literal["all", "auto"] = Field(
         "auto",
-        description="pairs whose probability is learned: all, or that many neighbours a node; auto is all up to 1,000 nodes, then 50",
+        description="pairs whose probability is learned: all, or that many neighbours a node; auto is all up to 500 nodes, then 50",
     )
     grow_every: NonNegativeInt = Field(20, description="outer steps between two searches for new candidate pairs; 0 never searches")
     grow_share: NonNegativeFloat = Field(0.02, description="new candidates of a search, as a share of those there are")

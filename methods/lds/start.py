@@ -17,7 +17,7 @@ from .network import sparse_rows
 from .pairs import PairGraph
 from .theta import AllPairs, CandidatePairs, Theta, candidate_graph
 
-ALL_PAIRS_NODES = 1_000  # up to here `auto` learns every pair
+ALL_PAIRS_NODES = 500  # up to here `auto` learns every pair
 AUTO_NEIGHBOURS = 50
 BYTES_ALL_PAIRS = 24  # an entry of N x N: the matrix, its triangle and the search for what is above 0
 BYTES_CANDIDATE = 260  # a pair: its number, order and two gathered rows of factors
