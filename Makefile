@@ -7,9 +7,10 @@ PHOTO := methods/saliency/demo/parrot.jpg
 
 .PHONY: demo test lint clean
 
-demo: $(READY)  ## masks of a bundled photo, and a chair with its picture, into demo/
+demo: $(READY)  ## masks of a bundled photo, a chair with its picture, and three trained agents at work, into demo/
 	$(BIN)/ppr saliency infer $(PHOTO) --as mask --as cutout --as overlay -o demo/ --overwrite
 	$(BIN)/ppr imnet mesh --out demo/chair.obj --preview demo/chair.png --overwrite
+	$(BIN)/ppr codedmarl infer --gif demo/spread.gif --overwrite
 
 test: $(READY)
 	$(BIN)/python -m pytest

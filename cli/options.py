@@ -38,6 +38,8 @@ config_file = click.option(
 backend = click.option(
     "--backend", type=click.Choice(["auto", "onnx", "torch"]), default="auto", show_default=True, help="What runs the network."
 )
+opset = click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set.")
+notes = click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="A line for the file's metadata; repeatable.")
 overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one configuration value; repeatable.")
 
 
@@ -62,6 +64,11 @@ quiet = click.option(
 def out(help: str = "Output file or folder.", *, required: bool = False) -> Callable[[F], F]:
     # No `default=None` here: click takes an explicit default for an answer, and would not insist on a required option any more.
     return click.option("--out", "-o", type=PATH, required=required, help=help)
+
+
+def export_format(*formats: str) -> Callable[[F], F]:
+    """`--format`, of some of those that exports know."""
+    return click.option("--format", type=click.Choice(formats), default="onnx", show_default=True, help="File format.")
 
 
 def data(help: str = "Data: a path, or a name from `ppr data list`; repeatable.", *, required: bool = False) -> Callable[[F], F]:
@@ -99,9 +106,9 @@ training = together(
 def exporting(name: str) -> Callable[[F], F]:
     """What every `export` takes besides a checkpoint; `name` is that of the default file, without suffix."""
     return together(
-        click.option("--format", type=click.Choice(list(EXPORT_SUFFIX)), default="onnx", show_default=True, help="File format."),
-        click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set."),
-        click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="A line for the file's metadata; repeatable."),
+        export_format(*EXPORT_SUFFIX),
+        opset,
+        notes,
         out(f"File to write. [default: ./{name}.onnx, .pt or .safetensors]"),
         overwrite,
         json_lines,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,10 +15,13 @@ from . import options, output
 
 if TYPE_CHECKING:
     from ppr.methods.common.config import BaseConfig
-    from ppr.methods.common.runs import Run
+    from ppr.methods.common.runs import Progress, Run
 
 C = TypeVar("C", bound="BaseConfig")
 
+
+#: While it is open, the two callbacks of a `Run` that show its progress and its records.
+Showing = AbstractContextManager[tuple[Callable[["Progress"], None], Callable[[dict[str, Any]], None]]]
 
 #: What every run has, whatever it trains: configuration, folder, output.
 folder_options = options.together(
@@ -46,6 +50,7 @@ def run_training(
     as_json: bool,
     check: Callable[[C], object] = lambda _config: None,
     finish: Callable[[Run], object] = lambda _run: None,
+    show: Callable[[bool], Showing] | None = None,
 ) -> None:
     """Start a run in `out`, or go on with the one in `resume`, and print the path of its best checkpoint.
 
@@ -56,6 +61,7 @@ def run_training(
         configured: whether options were given that only a new run can take.
         check: finds wrong data before a run directory is made.
         finish: what is to be done and shown after the training, when its progress bar is gone.
+        show: what is seen of the training while it goes on, as JSON or not; None: a bar, and a line a record.
 
     Raises:
         UsageError: neither or both of `out` and `resume`, or a configuration for a run that has one.
@@ -68,7 +74,7 @@ def run_training(
 
     folder = resume if resume is not None else out
     assert folder is not None
-    with output.training(as_json=as_json) as (report, announce):
+    with show(as_json) if show is not None else output.training(as_json=as_json) as (report, announce):
         run = Run(folder, report=report, announce=announce)
         config = build() if resume is None else run.config(cls())
         check(config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.files import atomic_path
 from ppr.methods.common.meshes import Mesh
 
 from .mesh import vertex_normals
@@ -113,20 +111,6 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, labels: Sequence[
         if labels:
             draw.text((x + width / 2, y + height + caption / 2), labels[number], fill=(60, 60, 60), font=font, anchor="mm")
     return sheet
-
-
-def save_gif(frames: Sequence[Image.Image], path: Path, fps: float, *, overwrite: bool = False) -> None:
-    """An endless animation; written whole or not at all. Equal frames in a row become one that is shown for longer.
-
-    Raises:
-        UsageError: no frames, a speed that is not positive, or a file that exists already.
-    """
-    if not frames or not fps > 0:
-        raise UsageError(f"{path}: an animation needs frames and a positive speed, not {len(frames)} frames at {fps:g} a second")
-    flat = [contact_sheet([frame], 1).quantize(128, dither=Image.Dither.NONE) for frame in frames]
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        duration = max(20, round(1000 / fps))  # viewers play shorter delays slowly
-        flat[0].save(temporary, format="GIF", save_all=True, append_images=flat[1:], duration=duration, loop=0, optimize=False, disposal=1)
 
 
 def _project(mesh: Mesh, side: int, azimuth: float, elevation: float, up: str) -> _Projected:

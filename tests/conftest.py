@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 from ppr.cli.main import run
+
+# A busy machine is no error: what has to be fast is measured by the benches.
+hypothesis.settings.register_profile("ppr", deadline=None)
+hypothesis.settings.load_profile("ppr")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def interpolate(
         raise UsageError("nothing to write", hint="give --gif FILE.gif, --mesh-dir DIR or --contact SHEET.png")
     if gif is not None and gif.suffix.lower() != ".gif":
         raise UsageError(f"--gif {gif}: the animation is a .gif")
-    from ppr.exports.preview import save_gif
+    from ppr.methods.common.animation import save_gif
     from ppr.methods.common.files import refuse_existing
     from ppr.methods.imnet.model import ShapeModel
 

@@ -159,17 +159,17 @@ def recipe_of(model: str, recipe: str) -> dict[str, Any]:
 
 
 def codes_file(checkpoint: str) -> str:
-    """The file with the codes of an autoencoder's shapes: an embedded model's, or the checkpoint itself."""
-    from ppr.methods.imnet.model import EMBEDDED, WEIGHTS
+    """The file with the codes of an autoencoder's shapes: the checkpoint itself, or an embedded model's."""
+    from ppr.methods.imnet.weights import EMBEDDED
 
-    return str(WEIGHTS / f"{checkpoint}.safetensors") if checkpoint in EMBEDDED else checkpoint
+    return str(EMBEDDED.file(checkpoint) or checkpoint)
 
 
 def autoencoder_file(checkpoint: str) -> str:
-    """The file with the voxel encoder of an autoencoder: an embedded model's second file, or the checkpoint itself."""
-    from ppr.methods.imnet.model import EMBEDDED, WEIGHTS
+    """The file with the voxel encoder of an autoencoder: the checkpoint itself, or an embedded model's second file."""
+    from ppr.methods.imnet.weights import EMBEDDED
 
-    return str(WEIGHTS / f"{checkpoint}.encoder.safetensors") if checkpoint in EMBEDDED else checkpoint
+    return str(EMBEDDED.file(checkpoint, ".encoder.safetensors") or checkpoint)
 
 
 def check_data(model: str, config: Any) -> None:

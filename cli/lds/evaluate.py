@@ -34,14 +34,14 @@ def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
     from ppr.methods.lds.report import rows, summarise
 
     folder = Path(run).expanduser()
-    if folder.is_dir() or folder.suffix == ".safetensors":
+    if folder.is_dir() or folder.suffix == ".safetensors" or not (baselines or folder.is_file()):
         if any(value not in (None, ()) for value in given.values()):
             raise UsageError(f"{run}: a run has its own table and split", hint="leave the options that say so out, or give a TABLE")
         reports, name = model_reports(folder, baselines)
     elif baselines:
         reports, name = table_reports(run, given)
     else:
-        raise UsageError(f"{run}: not a run", hint="of a table the baselines can be scored: give --baselines, or train on it first")
+        raise UsageError(f"{run}: a table, not a run", hint="give --baselines to score those alone, or train on it first")
     summary = summarise(reports, name)
     if as_json:
         output.emit_json(summary)

@@ -18,8 +18,8 @@ from .. import options, output
     show_default=True,
     help="Inputs beside features: edge_index and edge_prob, or a dense adjacency matrix.",
 )
-@click.option("--format", type=click.Choice(["onnx", "torchscript"]), default="onnx", show_default=True, help="File format.")
-@click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="ONNX operator set.")
+@options.export_format("onnx", "torchscript")
+@options.opset
 @options.out("File to write. [default: ./lds.onnx or .pt]")
 @options.overwrite
 @options.json_lines

@@ -24,7 +24,7 @@ class TrainConfig(BaseConfig):
         "simple_spread",
         description="simple_spread, simple_tag, simple_adversary, simple_push, or module:function of a PettingZoo parallel environment",
     )
-    agents: PositiveInt = Field(3, description="agents in all (paper: 8 and 10)")
+    agents: PositiveInt | None = Field(None, description="agents in all (paper: 8 and 10); none: 3, or as many as module:function has")
     adversaries: NonNegativeInt | None = Field(None, description="how many of them are adversaries; none: the scenario's own share")
     env_backend: Literal["batched", "mpe2"] = Field("batched", description="batched: all rollout environments at once; mpe2: the package")
     envs: PositiveInt = Field(32, description="rollout environments")
@@ -60,6 +60,7 @@ class TrainConfig(BaseConfig):
 
     iterations: PositiveInt = Field(500, description="updates of every agent")
     rollout: PositiveInt = Field(100, description="joint environment steps before each (paper: 100), rounded up to whole rounds of `envs`")
+    overlap: bool = Field(False, description="act for the next iteration while learners work: faster, with policies one update old")
     warmup: PositiveInt = Field(25_600, description="joint steps in the replay before the first (paper: batch x episode length)")
     batch: PositiveInt = Field(1024, description="transitions of a minibatch (paper: 1024)")
     replay: PositiveInt = Field(1_000_000, description="transitions that are kept (paper: 1e6)")
@@ -68,6 +69,7 @@ class TrainConfig(BaseConfig):
     adversary: Algorithm = Field("maddpg", description="the same for adversaries")
     actor_lr: PositiveFloat = Field(1e-2, description="Adam (paper: 0.01)")
     critic_lr: PositiveFloat = Field(1e-2, description="Adam (paper: 0.01)")
+    lr_final: float = Field(1.0, gt=0, le=1, description="rates of the last iteration as a share of the first, linear between; 1: constant")
     gamma: float = Field(0.95, ge=0, lt=1, description="discount (paper: 0.95)")
     tau: float = Field(0.01, gt=0, le=1, description="step of the target networks towards the others (paper: 0.01)")
     clip: PositiveFloat = Field(0.5, description="largest gradient norm of a network (paper: 0.5)")

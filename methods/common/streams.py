@@ -1,6 +1,7 @@
 """Counter-based random numbers: every draw is named by what it is for, so that nothing depends on what was drawn before.
 
-A resumed training, another number of workers or another order of work then draws the same numbers.
+A resumed training, another number of workers or another order of work then draws the same numbers. The keys of one method have one length,
+since NumPy fills shorter ones up with zeros: (1, 2) and (1, 2, 0) are the same stream.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
 from .checkpoint import Meta, save_checkpoint
 from .config import BaseTrainConfig
 from .errors import PprError
+from .interrupts import interruptible
 from .runs import Progress, Run, restore_rng, rng_state
 
 log = logging.getLogger("ppr")
@@ -264,24 +264,3 @@ def warm_cosine(updates: int, warm_up: int = 100) -> Callable[[int], float]:
     """Factor on the learning rate: linear over `warm_up` updates (of few, a tenth), then a cosine down to a hundredth after `updates`."""
     warm_up = max(1, min(warm_up, updates // 10))
     return lambda update: min((update + 1) / warm_up, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * update / updates)) / 2)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag that is looked at between steps; the second one interrupts at once."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-
-    def note(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, previous)
-        log.warning("stopping after this step; press Ctrl-C again to stop at once")
-        flag.set()
-
-    previous = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -19,13 +19,12 @@ from ..common.config import validate
 from ..common.errors import PprError, UsageError, nearest
 from .config import NetworkConfig
 from .field import CodeField, Decoder, check_code
+from .weights import EMBEDDED
 
 if TYPE_CHECKING:
     from .prior import CodePrior
 
 METHOD = "imnet"
-WEIGHTS = Path(__file__).parent / "weights"
-EMBEDDED = ("chairs",)
 Float = NDArray[np.float32]
 
 
@@ -83,20 +82,13 @@ class ShapeModel:
 
     @classmethod
     def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> ShapeModel:
-        """An embedded model by name, or a checkpoint file; NAME.encoder and NAME.image.safetensors beside it belong to it.
+        """A checkpoint file, or an embedded model by name; NAME.encoder and NAME.image.safetensors beside it belong to it.
 
         Raises:
             UsageError: neither.
             PprError: a file that is no checkpoint of this method.
         """
-        if checkpoint in EMBEDDED:
-            image = image_checkpoint or WEIGHTS / f"{checkpoint}.image.safetensors"
-            return cls(WEIGHTS / f"{checkpoint}.safetensors", WEIGHTS / f"{checkpoint}.encoder.safetensors", image)
-        path = Path(checkpoint)
-        if not path.exists():
-            raise UsageError(
-                f"--checkpoint {checkpoint}: no such file or model", hint=f"embedded: {', '.join(EMBEDDED)}; or a .safetensors file"
-            )
+        path = EMBEDDED.find(checkpoint)
         encoder, image = (path.with_suffix(f".{part}.safetensors") for part in ("encoder", "image"))
         return cls(path, encoder if encoder.exists() else None, image_checkpoint or (image if image.exists() else None))
 

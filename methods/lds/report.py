@@ -16,7 +16,7 @@ from .tables import Table
 
 def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:
     """Scores on the test rows of one seed: of the model, and of the baselines trained on the same split."""
-    report = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": sizes(split), "scores": {}}
+    report: dict[str, Any] = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": sizes(split), "scores": {}}
     scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test), **report["scores"]}
     known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
     return {

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 import trimesh
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from ppr.exports.mesh_files import colorize
-from ppr.exports.preview import contact_sheet, render, save_gif, views
+from ppr.exports.preview import contact_sheet, render, views
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.meshes import Mesh
 
@@ -152,17 +152,3 @@ def test_views_and_sheets():
     for wrong in (([], 2, None), (tiles, 0, None), (tiles, 2, ["one"])):
         with pytest.raises(UsageError):
             contact_sheet(*wrong)
-
-
-def test_a_gif_has_its_frames_and_its_speed(tmp_path):
-    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "green", "green", "blue")]
-    path = tmp_path / "turn.gif"
-    save_gif(frames, path, fps=10)
-    with Image.open(path) as gif:
-        shown = [(frame.convert("RGB").getpixel((9, 9)), frame.info["duration"]) for frame in ImageSequence.Iterator(gif)]
-        assert gif.info["loop"] == 0
-    assert shown == [((255, 0, 0), 100), ((0, 128, 0), 200), ((0, 0, 255), 100)]  # what stays still is one frame that lasts longer
-    with pytest.raises(UsageError, match="exists already"):
-        save_gif(frames, path, fps=10)
-    with pytest.raises(UsageError, match="frames"):
-        save_gif([], tmp_path / "none.gif", fps=10)

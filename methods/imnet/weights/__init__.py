@@ -1,1 +1,9 @@
-"""Embedded weights of `ppr imnet`."""
+"""The embedded models of `ppr imnet` and where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...common.embedded import Embedded
+
+EMBEDDED = Embedded(Path(__file__).parent)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ppr.methods.common.checkpoint import load_checkpoint, save_checkpoint
 from ppr.methods.common.meshes import read_mesh, report
-from ppr.methods.imnet.model import WEIGHTS
+from ppr.methods.imnet.weights import EMBEDDED
 
 SMALL = ("--resolution", "32", "--refine", "0")
 
@@ -57,7 +57,7 @@ def test_a_code_of_another_length_is_refused_with_both_sizes(ppr, tmp_path):
 
 def damaged(path: Path, change: str) -> Path:
     """The embedded model with something wrong about it."""
-    checkpoint = load_checkpoint(WEIGHTS / "chairs.safetensors", method="imnet")
+    checkpoint = load_checkpoint(EMBEDDED.folder / "chairs.safetensors", method="imnet")
     state, meta = dict(checkpoint.state), checkpoint.meta
     if change == "weights":
         state["generator.linear_3.weight"] = state["generator.linear_3.weight"].clone()

@@ -135,6 +135,19 @@ def new_rows(path: Path, **extra: str) -> Path:
     return write_csv(path, [row | extra for row in rows])
 
 
+def test_the_baselines_of_a_table_without_a_training(ppr, patients):
+    given = ("lds", "evaluate", patients, "--label", "diagnosis", "--id", "patient")
+    answer = ppr(*given, "--baselines", "--seeds", "2", "--json")
+    assert answer.code == 0, answer.err
+    (summary,) = lines_of_json(answer.out)
+    assert "lds" not in summary["methods"] and "knn-gcn" in summary["methods"]
+    assert [one["seed"] for one in summary["seeds"]] == [1, 2]
+    best = max(summary["methods"], key=lambda name: summary["methods"][name]["accuracy"])
+    assert summary["verdict"] == f"{best} is the best baseline"
+    refused = ppr(*given)
+    assert refused.code == 2 and "a table, not a run" in refused.err
+
+
 def test_new_rows_from_a_file_and_from_a_pipe_are_the_same(ppr, tmp_path, monkeypatch, trained):
     new = new_rows(tmp_path / "new.csv")
     answer = ppr("lds", "infer", trained, new, "--id", "name", "--jsonl")

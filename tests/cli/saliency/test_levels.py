@@ -42,7 +42,7 @@ def test_default_name_and_json(ppr, photo, saliency_checkpoint):
     [
         (["-o", "figure.bmp"], 2, "not a figure format"),
         (["--checkpoint", "net.onnx"], 2, "give a .safetensors checkpoint"),
-        (["--checkpoint", "no-such-network"], 1, "no such checkpoint"),
+        (["--checkpoint", "no-such-network"], 2, "no such file or model"),
         (["--size", "7"], 2, "--size"),
         (["-o", "-", "--json"], 2, "both want stdout"),
     ],

@@ -10,10 +10,10 @@ from ppr.methods.common.checkpoint import load_checkpoint
 from ppr.methods.common.config import load_config, validate
 from ppr.methods.imnet.config import RECIPES, TrainConfig
 from ppr.methods.imnet.latent_gan import GAN_RECIPES, GanTrainConfig, LatentGan
-from ppr.methods.imnet.model import WEIGHTS
 from ppr.methods.imnet.optimizer import scheduled_adam
 from ppr.methods.imnet.planar import PLANAR_RECIPES, PlanarTrainConfig
 from ppr.methods.imnet.svr import SVR_RECIPES, SvrTrainConfig
+from ppr.methods.imnet.weights import EMBEDDED
 
 SCHEDULED = [(TrainConfig, RECIPES), (SvrTrainConfig, SVR_RECIPES), (PlanarTrainConfig, PLANAR_RECIPES)]
 #: Peak rate, first decay and schedule of the fast recipe, as they were when each class spelled them out.
@@ -71,6 +71,6 @@ def test_keys_of_old_files_are_read(cls):
 
 
 def test_the_embedded_models_configuration_is_read():
-    stored = load_checkpoint(WEIGHTS / "chairs.encoder.safetensors", method="imnet").meta.config
+    stored = load_checkpoint(EMBEDDED.folder / "chairs.encoder.safetensors", method="imnet").meta.config
     config = validate(TrainConfig, stored, "chairs")
     assert {key: getattr(config, key) for key in stored} == stored

@@ -145,7 +145,7 @@ def test_files_that_are_no_network_are_refused(tmp_path):
             Predictor.load(path)
     with pytest.raises(UsageError, match=r"needs an \.onnx file"):
         Predictor.load(checkpoint_path("ras-mobile"), backend="onnx")
-    with pytest.raises(PprError, match="no such checkpoint"):
+    with pytest.raises(UsageError, match="no such file or model"):
         Predictor.load("ras-mobil")
 
 

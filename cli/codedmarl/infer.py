@@ -1,0 +1,109 @@
+"""`ppr codedmarl infer`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ppr.methods.common.errors import PprError, UsageError
+
+from .. import options, output
+from .playing import play_options
+
+
+@click.command()
+@click.argument("run", required=False, metavar="[RUN|NAME]")
+@click.option("--gif", type=options.PATH, default=None, metavar="FILE", help="Play, and write what happens as an animation.")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Answer observations, as JSON lines, with actions.")
+@click.option("--episodes", type=click.IntRange(1, 100), default=None, help="--gif: episodes, one after the other. [default: 3]")
+@click.option("--size", type=click.IntRange(240, 2048), default=None, help="--gif: pixels of a side. [default: 480]")
+@click.option("--fps", type=click.FloatRange(0.1, 50), default=None, help="--gif: steps a second. [default: 10]")
+@play_options
+@options.overwrite
+@options.json_lines
+@options.quiet
+def infer(
+    run: str | None,
+    gif: Path | None,
+    from_stdin: bool,
+    episodes: int | None,
+    size: int | None,
+    fps: float | None,
+    sampled: bool,
+    env: str | None,
+    seed: int | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Watch the agents of RUN, or ask them what to do. Without RUN: three agents of simple_spread that come along.
+
+    A line in: {"agent_0": [its observation], …}; a line out: {"agent_0": {"discrete": 3, "soft": [0.1, …]}, …}. soft is the action in
+    [0, 1], discrete its largest component. A line that cannot be used is reported and gets no answer; the exit code is 1 then.
+
+    \b
+    ppr codedmarl infer --gif spread.gif
+    ppr codedmarl infer runs/tag --gif tag.gif --episodes 1 --seed 7
+    my-robots | ppr codedmarl infer runs/spread --stdin | my-motors
+    """
+    if (gif is None) != from_stdin:
+        raise UsageError("give either --gif FILE, to watch, or --stdin, to ask", hint="ppr codedmarl infer --gif spread.gif")
+    from ppr.methods.codedmarl.weights import DEFAULT
+
+    if gif is None:
+        watching = {"--episodes": episodes, "--size": size, "--fps": fps, "--seed": seed, "--env": env, "--sampled": sampled or None}
+        for option, value in watching.items():
+            if value is not None:
+                raise UsageError(f"{option}: is for --gif", hint=f"leave {option} out")
+        return answer(run or DEFAULT)
+    record = film(
+        run or DEFAULT, gif, episodes or 3, fps or 10.0, overwrite=overwrite, size=size or 480, seed=seed or 0, sampled=sampled, env=env
+    )
+    if as_json:
+        output.emit_json(record)
+    else:
+        click.echo(str(gif))
+        output.note("  ".join(f"return of {team} {mean:.2f}" for team, mean in record["returns"].items()))
+    return 0
+
+
+def film(run: str, gif: Path, episodes: int, fps: float, *, overwrite: bool, **how: Any) -> dict[str, Any]:
+    """Play, and write the animation."""
+    from ppr.methods.codedmarl.evaluate import filmed
+    from ppr.methods.codedmarl.model import TrainedAgents
+    from ppr.methods.common.animation import save_gif
+    from ppr.methods.common.files import refuse_existing
+
+    refuse_existing(gif, overwrite=overwrite)
+    frames, evaluation = filmed(TrainedAgents.load(run), episodes, **how)
+    save_gif(frames, gif, fps, overwrite=overwrite)
+    returns = {team: estimate.mean for team, estimate in evaluation.teams().items()}
+    return {"path": str(gif), "frames": len(frames), "episodes": episodes, "returns": returns}
+
+
+def answer(run: str) -> int:
+    """Answer each line of standard input on standard output; the exit code."""
+    import json
+
+    from ppr.methods.codedmarl.infer import MAX_LINE_BYTES, Advisor, parse
+    from ppr.methods.codedmarl.model import TrainedAgents
+
+    advisor, batch = Advisor(TrainedAgents.load(run)), output.Batch()
+    number = 0
+    while line := sys.stdin.buffer.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        where = f"line {number}"
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n") and (rest := sys.stdin.buffer.readline(MAX_LINE_BYTES)):
+            line = line[:MAX_LINE_BYTES] + rest[-1:]
+        if not line.strip():
+            continue
+        try:
+            answers = advisor(parse(line, where), where)
+        except PprError as error:
+            batch.failure(error)
+            continue
+        click.echo(json.dumps(answers, ensure_ascii=False))
+        batch.done += 1
+    return batch.exit_code()

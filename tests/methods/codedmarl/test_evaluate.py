@@ -1,0 +1,126 @@
+"""Returns, intervals and metrics against what the environment says step by step; cross-play; films."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from ppr.methods.codedmarl.agents import Purpose
+from ppr.methods.codedmarl.environments import AgentSpec, make
+from ppr.methods.codedmarl.evaluate import Estimate, Evaluation, cross_play, environment_of, filmed, play, sides_of
+from ppr.methods.common.errors import UsageError
+from ppr.methods.common.streams import torch_generator
+
+from .problems import Countdown, a_model
+
+
+def test_an_estimate_is_students():
+    values = np.random.default_rng(0).normal(3, 2, 20)
+    estimate = Estimate.of(values)
+    low, high = stats.t.interval(0.95, 19, loc=values.mean(), scale=stats.sem(values))
+    assert (estimate.mean - estimate.interval, estimate.mean + estimate.interval) == pytest.approx((low, high))
+    assert estimate.deviation == pytest.approx(values.std(ddof=1))
+    assert np.isnan(Estimate.of(values[:1]).interval)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    estimates = [Estimate.of(rng.normal(0, 1, 8)) for _ in range(2000)]
+    assert 0.93 < np.mean([abs(estimate.mean) < estimate.interval for estimate in estimates]) < 0.97
+
+
+def test_teams_are_averaged_within_episodes():
+    specs = tuple(AgentSpec(name, 1, 1, team) for name, team in (("a", "adversary"), ("b", "good"), ("c", "good")))
+    evaluation = Evaluation(specs, np.array([[1.0, 2, 4], [3, 6, 0]]), {})
+    teams = evaluation.teams()
+    assert (teams["good"].mean, teams["good"].deviation, teams["adversary"].mean) == (3, 0, 2)
+    assert evaluation.mean == pytest.approx(16 / 6)
+
+
+def test_returns_and_metrics_are_those_of_the_steps():
+    """Played again by hand; the second round has starts of its own, and the episodes beyond those asked for are dropped."""
+    model = a_model()
+    environment = environment_of(model, 4)
+    evaluation = play(model.actors, environment, 7, seed=9)
+    assert evaluation.returns.shape == (7, 3) and {len(values) for values in evaluation.metrics.values()} == {7}
+    again = make("simple_spread", agents=3, envs=4, episode_length=5)
+    for number, rows in ((0, slice(0, 4)), (1, slice(4, 7))):
+        observations = again.reset(torch_generator(9, number, 0, Purpose.EVALUATION_RESET))
+        rewards, collisions = torch.zeros(4, 3), torch.zeros(4)
+        for _ in range(5):
+            step = again.step([actor(seen) for actor, seen in zip(model.actors, observations, strict=True)])
+            observations, rewards, collisions = step.observations, rewards + step.rewards, collisions + step.metrics["collisions"]
+        count = rows.stop - rows.start
+        assert evaluation.returns[rows] == pytest.approx(rewards.numpy()[:count])
+        assert evaluation.metrics["collisions"][rows] == pytest.approx(collisions.numpy()[:count])
+        assert evaluation.metrics["occupied"][rows] == pytest.approx(step.metrics["occupied"].numpy()[:count])
+
+
+def test_the_same_seed_plays_the_same_and_noise_is_drawn_where_asked_for():
+    model = a_model()
+    environment = environment_of(model, 50)
+    one, again, other, noisy = (
+        play(model.actors, environment, 50, seed=seed, sampled=sampled).returns
+        for seed, sampled in ((1, False), (1, False), (2, False), (1, True))
+    )
+    assert (one == again).all() and (one != other).any() and (one != noisy).any()
+
+
+def test_an_instance_that_ended_early_is_not_measured_any_more():
+    actor = a_model(agents=1).actors[0]
+    evaluation = play([lambda seen, generator: torch.zeros(2, 2)], Countdown(), 2)
+    assert actor and evaluation.returns[:, 0].tolist() == [3, 6]
+    assert {name: values.tolist() for name, values in evaluation.metrics.items()} == {"sum": [3, 6], "mean": [1.5, 2], "last": [2, 3]}
+
+
+def test_cross_play_lets_the_sides_of_two_trainings_meet():
+    one, other = (a_model(env="simple_tag", agents=4, seed=seed) for seed in (1, 2))
+    environment = environment_of(one, 20)
+    matches = cross_play(one, other, environment, 20, seed=5)
+    assert [match.sides for match in matches] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for match, model in ((matches[0], one), (matches[3], other)):
+        assert (match.evaluation.returns == play(model.actors, environment, 20, seed=5).returns).all()
+    mixed = [*other.actors[:2], *one.actors[2:]]  # adversaries come first
+    assert (matches[1].evaluation.returns == play(mixed, environment, 20, seed=5).returns).all()
+
+
+def test_sides():
+    specs = [AgentSpec(str(number), 1, 1, "good") for number in range(5)]
+    assert sides_of(specs) == ([0, 1, 2], [3, 4])
+    hunted = [AgentSpec("x", 1, 1, "adversary"), *specs]
+    assert sides_of(hunted) == ([1, 2, 3, 4, 5], [0])
+    with pytest.raises(UsageError, match="nobody to play with"):
+        sides_of(specs[:1])
+
+
+def test_agents_that_do_not_fit_are_refused():
+    spread, tag = a_model(agents=4), a_model(env="simple_tag", agents=4)
+    with pytest.raises(UsageError, match=r"differ: adversary_0 \(adversary, .* not agent_0 \(good, 24 observed, 5 simplex actions\)"):
+        cross_play(spread, tag, environment_of(spread, 1), 1)
+    with pytest.raises(UsageError, match="the agents of the two runs are 3, not 4"):
+        cross_play(spread, a_model(agents=3), environment_of(spread, 1), 1)
+    with pytest.raises(UsageError, match="has no adversaries"):
+        environment_of(tag, 1, env="simple_spread")
+
+
+def test_foreign_code_runs_only_where_it_is_named():
+    model = a_model()
+    foreign = type(model)(
+        model.problem.__class__(model.specs, model.problem.config.model_copy(update={"env": "os:getcwd"})), [], [], model.meta
+    )
+    with pytest.raises(UsageError, match=r"trained in os:getcwd, which is code outside of ppr") as raised:
+        environment_of(foreign, 1)
+    assert "--env os:getcwd" in raised.value.hint
+    assert environment_of(foreign, 1, env="simple_spread").name == "simple_spread"
+
+
+def test_a_film_shows_the_start_and_every_step():
+    model = a_model()
+    frames, evaluation = filmed(model, 2, seed=3, size=240)
+    assert len(frames) == 2 * (1 + 5) and evaluation.returns.shape == (2, 3)
+    assert Counter(frame.mode for frame in frames) == {"RGB": 12}
+    assert frames[0].tobytes() != frames[5].tobytes() != frames[6].tobytes()
