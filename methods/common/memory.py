@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 
 def peak_memory() -> float | None:
@@ -13,3 +14,10 @@ def peak_memory() -> float | None:
         return None
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+
+
+def forget_peak() -> None:
+    """Let `peak_memory` begin anew at what is resident now; where the system cannot (other than Linux), it goes on as before."""
+    switch = Path("/proc/self/clear_refs")
+    if switch.exists():
+        switch.write_text("5", encoding="ascii")

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from ..common.memory import peak_memory
+from ..common.memory import forget_peak, peak_memory
 from .config import TrainConfig
 from .encoder import Matrix
 from .hypergradient import Labelled, State
@@ -76,6 +76,7 @@ def _measure(case: Case, kind: Kind, repeats: int) -> Cost:
     search = Search(nodes, theta, Choice(None, None, case.tau, 0.1), config, 0)
     generator = torch.Generator().manual_seed(0)
     weights = Weights.glorot(features.shape[1], config.hidden, case.classes, generator, features.like)
+    forget_peak()
     before, seconds, pairs = peak_memory() or nan, [], len(theta.graph()) if kind == "candidates" else theta.nodes * (theta.nodes - 1) // 2
     for _ in range(repeats + 1):
         started = time.perf_counter()
