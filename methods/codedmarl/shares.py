@@ -50,6 +50,7 @@ class Collection:
         self.disagreement: Disagreement | None = None
         self.rows = code
         self.tracker: Tracker = tracker(code)
+        self._all = set(np.flatnonzero(code.weights).tolist())
 
     def accept(self, share: Share) -> Verdict:
         """Take a share if it can be used."""
@@ -101,6 +102,8 @@ class Collection:
         rows = {*self.payloads, *map(self._row, pending)}
         if self.code.separate:
             return len(rows) == self.code.agents
+        if rows >= self._all:
+            return True
         complete = all(row < self.code.learners for row in rows)
         hypothetical = tracker(self.code if complete else with_plain_rows(self.code))
         for row in rows:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -215,6 +216,7 @@ def _pickled(answer: Share | Failure) -> bytes:
 @contextlib.contextmanager
 def _shielded() -> Iterator[None]:
     """Processes started in the block, and their children, never see Ctrl-C: the controller ends them when it has saved."""
+    resource_tracker.ensure_running()  # it would be started with the fork server, and unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

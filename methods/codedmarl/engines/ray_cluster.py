@@ -34,6 +34,8 @@ def connect(address: str) -> bool:
         PprError: Ray is not installed, there is no cluster, or it doesn't let us in.
     """
     ray = _ray(SETTINGS | OWN_SETTINGS if address == "local" else SETTINGS)
+    if address not in ("local", "auto"):
+        _reach(address)
     if ray.is_initialized():
         return False
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -44,8 +46,6 @@ def connect(address: str) -> bool:
         store = min(OBJECT_STORE, max(SMALLEST_STORE, _free_shared_memory() // 2))
         _init(address, object_store_memory=store, include_dashboard=False, **quiet)
     else:
-        if address != "auto":
-            _reach(address)
         _init(address, **quiet)
     return True
 

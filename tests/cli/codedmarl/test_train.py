@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.config import read_yaml
+from ppr.methods.common.runs import Run
 
 QUICK = [
     *("--agents", "3", "--learners", "5", "--iterations", "6", "--envs", "4"),
@@ -21,6 +22,13 @@ QUICK = [
     *("--set", "evaluate_episodes=4", "--set", "evaluate_every=3"),
 ]
 SIM = [*QUICK, "--engine", "sim"]
+
+
+@pytest.fixture(autouse=True)
+def quick_curves(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Drawing takes longer than most of these trainings."""
+    if request.function is not test_train_and_report:
+        monkeypatch.setattr(Run, "draw_curves", lambda _self: None)
 
 
 def digests(run: Path) -> list[np.ndarray]:

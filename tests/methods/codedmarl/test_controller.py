@@ -274,7 +274,9 @@ def test_it_stops_when_told_to_while_it_waits():
 
 def test_what_is_written_down(tmp_path):
     code = build("balanced", 6, AGENTS, tolerance=2, field="gf256")
-    with controlled(code, {1: {0: 20.0, 1: "kill"}, 2: {2: "corrupt"}}, engine=LocalEngine(spares=1), folder=tmp_path) as controller:
+    late = dict.fromkeys(range(6), 0.3)  # so that those with another fault come first, however busy the machine is
+    faults = {1: late | {0: 20.0, 1: "kill"}, 2: late | {2: "corrupt"}}
+    with controlled(code, faults, engine=LocalEngine(spares=1), folder=tmp_path) as controller:
         for iteration in range(5):
             assert right(controller.iterate(iteration, arrays()), iteration)
             controller.journal.flush()
@@ -323,6 +325,9 @@ def test_a_learner_killed_in_mid_iteration_costs_no_waiting_and_is_back_soon(nam
         engine = LocalEngine(spares=1)
     code = build("mds", 6, AGENTS, field="gf256")
     with controlled(code, {1: {2: "kill"}}, engine=engine, timeout=60.0, toy=Toy(seconds=0.01)) as controller:
+        deadline = time.monotonic() + 60
+        while engine.ready() and len(engine.members()) < 7 and time.monotonic() < deadline:
+            time.sleep(0.05)  # the spare starts too
         before = {member.learner: member.pid for member in engine.members()}
         for iteration in range(2):
             got = controller.iterate(iteration, arrays())
