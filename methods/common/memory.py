@@ -5,9 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+STATUS = Path("/proc/self/status")
+
 
 def peak_memory() -> float | None:
     """Largest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell (Windows)."""
+    if STATUS.exists():
+        # Unlike what getrusage says, this begins anew in a process that a larger one has started.
+        lines = STATUS.read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
     try:
         import resource
     except ImportError:
