@@ -86,7 +86,7 @@ class Run:
         """
         path = self.path / "config.yaml"
         if not path.is_file():
-            raise UsageError(f"{self.path}: not a run directory (no config.yaml)", hint="--resume takes the folder given to --out before")
+            raise UsageError(f"{self.path}: not a run directory (no config.yaml)", hint="give the folder that `train --out` made")
         return validate(cls, read_yaml(path), where=str(path))
 
     def log(self, record: dict[str, Any]) -> None:
