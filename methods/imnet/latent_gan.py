@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from ..common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ..common.devices import launch
 from ..common.errors import PprError, UsageError
+from ..common.interrupts import interruptible
 from ..common.runs import Progress, Run
-from ..common.training import interruptible
 from .config import AdamConfig
 from .hdf5 import read_codes
 from .network import SLOPE

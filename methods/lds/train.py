@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..common.errors import PprError
+from ..common.interrupts import interruptible
 from ..common.runs import Progress, Run
 from ..common.streams import torch_generator
-from ..common.training import interruptible
 from .config import TrainConfig
 from .dense import dense_hypergradient
 from .hypergradient import InnerProblem, Labelled, Optimizer, State, Step, hypergradient, inner_step
