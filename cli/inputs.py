@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.sources import Source, is_hidden, zip_members
+from ppr.methods.common.reading.sources import Source, is_hidden, zip_members
 
 STDIN = "-"
 MAX_STDIN_BYTES = 1 << 30

@@ -14,11 +14,11 @@ COMMANDS = {
     "imnet": ("ppr.cli.imnet.group:imnet", "IM-NET: shapes as implicit fields; meshes of them and of any implicit function."),
     "lds": ("ppr.cli.lds.group:lds", "LDS: a graph learned from a table, with the GCN that uses it; repair of given graphs."),
     "codedmarl": ("ppr.cli.codedmarl.group:codedmarl", "Coded MARL: multi-agent training that does not wait for stragglers, on Ray."),
-    "list": ("ppr.cli.catalogue:list_methods", "The papers, their verbs, and whether their extras are installed."),
-    "info": ("ppr.cli.info:info", "What a checkpoint or ONNX file is."),
-    "data": ("ppr.cli.data:data", "List, fetch, locate and verify data sets."),
-    "doctor": ("ppr.cli.doctor:doctor", "Check Python, libraries, devices, extras and caches."),
-    "completion": ("ppr.cli.completion:completion", "How to complete ppr's commands with the Tab key."),
+    "list": ("ppr.cli.about.list:list_methods", "The papers, their verbs, and whether their extras are installed."),
+    "info": ("ppr.cli.about.info:info", "What a checkpoint or ONNX file is."),
+    "data": ("ppr.cli.about.data:data", "List, fetch, locate and verify data sets."),
+    "doctor": ("ppr.cli.about.doctor:doctor", "Check Python, libraries, devices, extras and caches."),
+    "completion": ("ppr.cli.about.completion:completion", "How to complete ppr's commands with the Tab key."),
 }
 
 EPILOG = "Every command has --help. Set PPR_DEBUG=1 to see tracebacks, PPR_HOME to move the cache."

@@ -17,7 +17,7 @@ from ppr.methods.common.errors import PprError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ppr.methods.common.runs import Progress
+    from ppr.methods.common.running.run import Progress
 
 _quiet = False
 

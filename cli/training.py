@@ -15,7 +15,7 @@ from . import options, output
 
 if TYPE_CHECKING:
     from ppr.methods.common.config import BaseConfig
-    from ppr.methods.common.runs import Progress, Run
+    from ppr.methods.common.running.run import Progress, Run
 
 C = TypeVar("C", bound="BaseConfig")
 
@@ -70,7 +70,7 @@ def run_training(
         raise UsageError("give --out for a new run, or --resume for an interrupted one")
     if resume is not None and configured:
         raise UsageError("--resume goes on with the run's own configuration", hint="leave the other training options out")
-    from ppr.methods.common.runs import Run
+    from ppr.methods.common.running.run import Run
 
     folder = resume if resume is not None else out
     assert folder is not None

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ppr.methods.common.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.files import atomic_path
+from ppr.methods.common.reading.files import atomic_path
+from ppr.methods.common.running.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
 from ppr.methods.imnet.evaluate import largest_share
-from ppr.methods.imnet.field import Decoder
-from ppr.methods.imnet.model import METHOD, ShapeModel, network_config
+from ppr.methods.imnet.models.field import Decoder
+from ppr.methods.imnet.models.model import METHOD, ShapeModel, network_config
+from ppr.methods.imnet.models.svr import METHOD as IMAGE_METHOD
+from ppr.methods.imnet.models.svr import load_image_encoder
 from ppr.methods.imnet.network import ImplicitDecoder
-from ppr.methods.imnet.svr import METHOD as IMAGE_METHOD
-from ppr.methods.imnet.svr import load_image_encoder
 
 from . import onnx, torchscript
-from .mesh import Extraction, extract
+from .mesh.extract import Extraction, extract
 
 TOLERANCE = 1e-5
 WHOLE = 0.95  # of the volume in one component

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.files import atomic_path, refuse_existing
+from ppr.methods.common.reading.files import atomic_path, refuse_existing
 from ppr.methods.lds.network import Adjacency, Features, Weights, logits
 
 from . import onnx, torchscript

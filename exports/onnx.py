@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.files import atomic_path
+from ppr.methods.common.reading.files import atomic_path
 
 OPSET = 18  # the oldest that knows antialiased Resize; read by every ONNX Runtime since 1.15
 MIN_OPSET, MAX_OPSET = 18, 23

@@ -12,11 +12,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ppr.methods.common.checkpoint import Meta, package_version
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.files import atomic_path
-from ppr.methods.common.folding import fold_batch_norm
+from ppr.methods.common.reading.files import atomic_path
+from ppr.methods.common.running.checkpoint import Meta, package_version
 from ppr.methods.saliency.data import normalize
+from ppr.methods.saliency.folding import fold_batch_norm
 from ppr.methods.saliency.infer import fit
 from ppr.methods.saliency.network import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, RAS, Normalization
 from ppr.methods.saliency.trunks import MobileNetV2

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.files import atomic_path
+from ppr.methods.common.reading.files import atomic_path
 
 from .onnx import Parity
 

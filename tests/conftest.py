@@ -99,7 +99,7 @@ def saliency_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the smallest network with random weights: enough for everything but good masks."""
     import torch
 
-    from ppr.methods.common.checkpoint import Meta, save_checkpoint
+    from ppr.methods.common.running.checkpoint import Meta, save_checkpoint
     from ppr.methods.saliency.network import ARCHITECTURES
 
     torch.manual_seed(0)

@@ -126,14 +126,14 @@ def test_imports_go_one_way(module, file):
     [
         ("ppr.methods.saliency.infer", "from ppr.exports.onnx import export", "leans upwards"),
         ("ppr.methods.saliency.infer", "def f():\n    from ...cli import output", "leans upwards"),
-        ("ppr.methods.common.runs", "from ..saliency.config import TrainConfig", "leans upwards"),
-        ("ppr.methods.common.runs", "from .. import saliency", "leans upwards"),
+        ("ppr.methods.common.running.run", "from ...saliency.config import TrainConfig", "leans upwards"),
+        ("ppr.methods.common.running.run", "from ... import saliency", "leans upwards"),
         ("ppr.methods.saliency.data", "import ppr.methods.imnet.mesh", "another method"),
         ("ppr.methods.saliency.data", "if True:\n    from ..imnet import mesh", "another method"),
         ("ppr.exports.onnx", "from ppr.cli import output", "leans upwards"),
-        ("ppr.cli.info", "import torch.nn as nn", "before it is needed"),
-        ("ppr.cli.info", "try:\n    from rich.table import Table\nexcept ImportError:\n    Table = None", "before it is needed"),
-        ("ppr.cli.info", "class A:\n    import numpy", "before it is needed"),
+        ("ppr.cli.about.info", "import torch.nn as nn", "before it is needed"),
+        ("ppr.cli.about.info", "try:\n    from rich.table import Table\nexcept ImportError:\n    Table = None", "before it is needed"),
+        ("ppr.cli.about.info", "class A:\n    import numpy", "before it is needed"),
         ("ppr.methods.saliency.data", "import click", "is for commands"),
     ],
 )
@@ -145,9 +145,9 @@ def test_a_planted_violation_is_found(module, source, part):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("ppr.cli.info", "def f():\n    import torch"),
-        ("ppr.cli.info", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor"),
-        ("ppr.cli.info", "from ppr.exports.onnx import export\nfrom . import output"),
+        ("ppr.cli.about.info", "def f():\n    import torch"),
+        ("ppr.cli.about.info", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor"),
+        ("ppr.cli.about.info", "from ppr.exports.onnx import export\nfrom . import output"),
         ("ppr.exports.onnx", "from ppr.methods.saliency.network import RAS"),
         ("ppr.methods.saliency.data", "import torch\nfrom ..common import images\nfrom .pairs import Pair"),
     ],

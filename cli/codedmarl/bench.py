@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
-from .quantities import DURATION
-from .situation import FIELDS
+from ..types import DURATION
+from ._situation import FIELDS
 from .train import FAMILIES
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def bench(
     """
     from ppr.methods.codedmarl.config import TrainConfig
     from ppr.methods.common.config import load_config
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.reading.files import refuse_existing
 
     for path in (out, plot):
         if path is not None:

@@ -28,9 +28,9 @@ def chaos(run: Path, count: int, seed: int | None, as_json: bool) -> None:
     """
     import random
 
-    from ppr.methods.codedmarl.journal import read_members, running
-    from ppr.methods.codedmarl.processes import kill
-    from ppr.methods.codedmarl.work import HOST
+    from ppr.methods.codedmarl.learners.journal import read_members, running
+    from ppr.methods.codedmarl.learners.processes import kill
+    from ppr.methods.codedmarl.learners.work import HOST
 
     record = read_members(run)
     if record is None:

@@ -12,8 +12,8 @@ from ppr.methods.common.errors import UsageError
 from .. import options, output
 
 if TYPE_CHECKING:
-    from ppr.methods.codedmarl.coding import Code
-    from ppr.methods.codedmarl.inspection import Inspection
+    from ppr.methods.codedmarl.codes.code import Code
+    from ppr.methods.codedmarl.codes.inspection import Inspection
 
 CODES = ["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 SHOWN_LEARNERS = 64
@@ -61,9 +61,9 @@ def design(
     ppr codedmarl design --tolerance 3 --learners 15 --agents 8 --out code.npz
     ppr codedmarl design --check code.npz --json
     """
-    from ppr.methods.codedmarl.coding import build, load_matrix
-    from ppr.methods.codedmarl.inspection import inspect
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.codedmarl.codes.code import build, load_matrix
+    from ppr.methods.codedmarl.codes.inspection import inspect
+    from ppr.methods.common.reading.files import refuse_existing
 
     if check:
         _refuse_with_check(context)

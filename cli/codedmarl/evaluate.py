@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
-from .playing import play_options
+from ._playing import play_options
 
 if TYPE_CHECKING:
+    from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.environments import Environment
     from ppr.methods.codedmarl.evaluate import Estimate, Evaluation, Match
-    from ppr.methods.codedmarl.model import TrainedAgents
 
 
 @click.command()
@@ -32,8 +32,8 @@ def evaluate(run: str, episodes: int, opponent: str | None, sampled: bool, env: 
     ppr codedmarl evaluate runs/spread --episodes 1000
     ppr codedmarl evaluate runs/tag --opponent runs/tag2
     """
+    from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.evaluate import cross_play, environment_of, play
-    from ppr.methods.codedmarl.model import TrainedAgents
 
     model = TrainedAgents.load(run)
     environment = environment_of(model, episodes, env=env)

@@ -27,8 +27,8 @@ def export(run: str | None, format: str, opset: int, notes: tuple[str, ...], out
     \b
     ppr codedmarl export runs/spread --out actors
     """
-    from ppr.exports.actors import DESCRIPTION, export_actors
-    from ppr.methods.codedmarl.model import TrainedAgents
+    from ppr.exports.codedmarl import DESCRIPTION, export_actors
+    from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.weights import DEFAULT
 
     model = TrainedAgents.load(run or DEFAULT)

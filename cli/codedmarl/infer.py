@@ -11,7 +11,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from .playing import play_options
+from ._playing import play_options
 
 
 @click.command()
@@ -71,10 +71,10 @@ def infer(
 
 def film(run: str, gif: Path, episodes: int, fps: float, *, overwrite: bool, **how: Any) -> dict[str, Any]:
     """Play, and write the animation."""
+    from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.evaluate import filmed
-    from ppr.methods.codedmarl.model import TrainedAgents
-    from ppr.methods.common.animation import save_gif
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.drawing.animation import save_gif
+    from ppr.methods.common.reading.files import refuse_existing
 
     refuse_existing(gif, overwrite=overwrite)
     frames, evaluation = filmed(TrainedAgents.load(run), episodes, **how)
@@ -87,8 +87,8 @@ def answer(run: str) -> int:
     """Answer each line of standard input on standard output; the exit code."""
     import json
 
+    from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.infer import MAX_LINE_BYTES, Advisor, parse
-    from ppr.methods.codedmarl.model import TrainedAgents
 
     advisor, batch = Advisor(TrainedAgents.load(run)), output.Batch()
     number = 0

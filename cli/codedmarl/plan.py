@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
-from . import situation
-from .quantities import POSITIVE_DURATION
+from ..types import POSITIVE_DURATION
+from . import _situation as situation
 
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.config import FieldName
-    from ppr.methods.codedmarl.heat_map import HeatMap
-    from ppr.methods.codedmarl.plan import Option, Plan
+    from ppr.methods.codedmarl.planning.heat_map import HeatMap
+    from ppr.methods.codedmarl.planning.plan import Option, Plan
 
 MOST_COLUMNS = 12  # of a table over lost learners
 
@@ -55,10 +55,10 @@ def plan(
     ppr codedmarl plan --model exp --delay 20ms --matrix mine.npy
     ppr codedmarl plan --trace runs/spread --json | jq .best
     """
-    from ppr.methods.codedmarl.heat_map import heat_map
-    from ppr.methods.codedmarl.plan import candidates, explanation, make_plan, refined, update_bytes
-    from ppr.methods.codedmarl.waits import Situation
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.codedmarl.planning.heat_map import heat_map
+    from ppr.methods.codedmarl.planning.plan import candidates, explanation, make_plan, refined, update_bytes
+    from ppr.methods.codedmarl.planning.waits import Situation
+    from ppr.methods.common.reading.files import refuse_existing
 
     if plot is not None:
         refuse_existing(plot, overwrite=overwrite)
@@ -85,7 +85,7 @@ def plan(
     sentences = explanation(made)
     warn(made)
     if plot is not None:
-        from ppr.methods.codedmarl.plan_pictures import draw_plan
+        from ppr.methods.codedmarl.pictures import draw_plan
 
         assert drawn is not None
         draw_plan(made, drawn, plot, overwrite=overwrite)
@@ -126,7 +126,7 @@ def rows(made: Plan, shown: Sequence[Option]) -> list[dict[str, Any]]:
 
 def survival_rows(made: Plan) -> list[dict[str, Any]]:
     """P(decodable | k learners lost), for every k that some code can survive."""
-    from ppr.methods.codedmarl.plan import survival
+    from ppr.methods.codedmarl.planning.plan import survival
 
     most = min(max(one.code.learners - one.code.agents for one in made.options), MOST_COLUMNS)
     return [
@@ -168,7 +168,7 @@ def warn(made: Plan) -> None:
 
 def record(made: Plan, drawn: HeatMap, sentences: Sequence[str]) -> dict[str, Any]:
     """Everything, for --json."""
-    from ppr.methods.codedmarl.plan import survival
+    from ppr.methods.codedmarl.planning.plan import survival
 
     where, kind = made.situation, made.situation.stragglers
     learners = max(one.code.learners for one in made.options)

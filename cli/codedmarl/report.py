@@ -25,7 +25,7 @@ def report(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None:
     ppr codedmarl report runs/spread --json | jq .slow
     """
     from ppr.methods.codedmarl.report import learner_rows, make_report, phase_rows, read, sentences
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.reading.files import refuse_existing
 
     if out is not None:
         refuse_existing(out, overwrite=overwrite)

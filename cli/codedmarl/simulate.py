@@ -12,13 +12,13 @@ import click
 from ppr.methods.common.errors import UsageError, nearest
 
 from .. import options, output
-from . import situation
-from .quantities import DURATION, POSITIVE_DURATION
+from ..types import DURATION, POSITIVE_DURATION
+from . import _situation as situation
 
 if TYPE_CHECKING:
-    from ppr.methods.codedmarl.coding import Code
+    from ppr.methods.codedmarl.codes.code import Code
     from ppr.methods.codedmarl.config import FieldName
-    from ppr.methods.codedmarl.simulate import Iteration
+    from ppr.methods.codedmarl.planning.simulate import Iteration
 
 MOST_ITERATIONS = 1_000_000
 FAMILIES = ("uncoded", "replication", "ldpc", "mds", "random-sparse", "balanced", "multi")
@@ -81,11 +81,11 @@ def simulate(
     """
     from dataclasses import asdict
 
-    from ppr.methods.codedmarl.machines import Setting
-    from ppr.methods.codedmarl.plan import update_bytes
-    from ppr.methods.codedmarl.simulate import simulate as run
-    from ppr.methods.codedmarl.simulation_summary import patient, summarise
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.codedmarl.planning.machines import Setting
+    from ppr.methods.codedmarl.planning.plan import update_bytes
+    from ppr.methods.codedmarl.planning.simulate import simulate as run
+    from ppr.methods.codedmarl.planning.simulation_summary import patient, summarise
+    from ppr.methods.common.reading.files import refuse_existing
 
     for path in (out, plot):
         if path is not None:
@@ -116,7 +116,7 @@ def simulate(
     if out is not None:
         write_csv(found, out, overwrite=overwrite)
     if plot is not None:
-        from ppr.methods.codedmarl.plan_pictures import draw_simulation
+        from ppr.methods.codedmarl.pictures import draw_simulation
 
         draw_simulation({label: (codes[label].family, one) for label, one in found.items()}, agents, plot, overwrite=overwrite)
     output.table(rows if as_json else [shown(row) for row in rows], as_json=as_json)
@@ -131,7 +131,7 @@ def named_codes(names: Sequence[str], learners: int, agents: int, tolerance: int
     Raises:
         UsageError: a name or tolerance that does not exist.
     """
-    from ppr.methods.codedmarl.coding import build
+    from ppr.methods.codedmarl.codes.code import build
 
     codes = {}
     for name in names:
@@ -172,8 +172,8 @@ def write_csv(found: Mapping[str, Sequence[Iteration]], path: Path, *, overwrite
     import csv
     import io
 
-    from ppr.methods.codedmarl.simulation_summary import COLUMNS, csv_rows
-    from ppr.methods.common.files import atomic_open
+    from ppr.methods.codedmarl.planning.simulation_summary import COLUMNS, csv_rows
+    from ppr.methods.common.reading.files import atomic_open
 
     with atomic_open(path, overwrite=overwrite) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")

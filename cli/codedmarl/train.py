@@ -11,9 +11,9 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, training
-from .live import View
-from .quantities import DURATION
-from .situation import FIELDS, MODELS
+from ..types import DURATION
+from ._live import View
+from ._situation import FIELDS, MODELS
 
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.config import TrainConfig
@@ -98,7 +98,7 @@ def train(
 
     def check(config: TrainConfig) -> None:
         from ppr.methods.codedmarl.train import check, refuse_second
-        from ppr.methods.common.runs import Run
+        from ppr.methods.common.running.run import Run
 
         folder = resume or out
         assert folder is not None
@@ -176,7 +176,7 @@ class Settings:
         if values.get("straggler_model") in ("fixed", "bernoulli", "exp", "pareto") and self.path is None:
             values.setdefault("delay", 1.0)
         if "matrix" in values:
-            from ppr.methods.codedmarl.coding import load_matrix
+            from ppr.methods.codedmarl.codes.code import load_matrix
 
             code = load_matrix(Path(values["matrix"]), values.get("field"))
             values = {"field": code.field, "learners": code.learners} | values

@@ -11,10 +11,10 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import shape_source
+from . import _shape_source as shape_source
 
 if TYPE_CHECKING:
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
 
 @click.command()
@@ -49,9 +49,9 @@ def bench(
     ppr imnet bench -r 512 --mode sparse --field boxes
     ppr imnet bench --runtimes
     """
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
-    from .surface import cpu_threads
+    from ._surface import cpu_threads
 
     with cpu_threads(threads):
         if runtimes:
@@ -71,8 +71,8 @@ def network_fields(model: ShapeModel, count: int) -> list[tuple[Callable[..., An
 
 def box_fields(count: int) -> list[tuple[Callable[..., Any], float]]:
     """Exact occupancy of bundled chairs, as distances in unit-box coordinates so that it has a slope."""
-    from ppr.methods.imnet.boxes import load_boxes
-    from ppr.methods.imnet.shapes import BUNDLED
+    from ppr.methods.imnet.shapes.boxes import load_boxes
+    from ppr.methods.imnet.sources import BUNDLED
 
     table = load_boxes(BUNDLED)
     step = max(1, len(table) // count)
@@ -83,7 +83,7 @@ def compare(
     fields: Sequence[tuple[Callable[..., Any], float]], resolution: int, modes: Sequence[str], seed_grid: int
 ) -> list[dict[str, Any]]:
     """A row a mode, with means over the fields."""
-    from ppr.exports.mesh import Extraction, extract
+    from ppr.exports.mesh.extract import Extraction, extract
 
     found: dict[str, list[Any]] = {mode: [] for mode in modes}
     seconds = dict.fromkeys(modes, 0.0)

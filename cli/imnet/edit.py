@@ -11,13 +11,15 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 TERM = re.compile(rf"\s*([+-]?)\s*(?:({NUMBER})\s*\*)?\s*([^\s*+]+)\s*")
@@ -56,7 +58,7 @@ def edit(
     if as_json and any(str(path) == "-" for path in outs):
         raise UsageError("--out - and --json both want stdout")
     results.check_outputs(outs, preview, overwrite=overwrite)
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
     code = mixed(model, mix)

@@ -13,13 +13,13 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ..inputs import Input, expand
-from . import shape_source
+from . import _shape_source as shape_source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
 
 @click.command()
@@ -54,8 +54,8 @@ def encode(
     suffixes = (".npy", ".h5", ".hdf5", *((".safetensors",) if bank is not None else ()))
     if out is not None and out.suffix not in suffixes:
         raise UsageError(f"--out {out}: codes are written as {', '.join(suffixes)}")
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.models.model import ShapeModel
 
     if out is not None:
         refuse_existing(out, overwrite=overwrite)
@@ -79,7 +79,7 @@ def encode(
 
 
 def picture_suffixes() -> frozenset[str]:
-    from ppr.methods.common.images import SUFFIXES
+    from ppr.methods.common.reading.images import SUFFIXES
 
     return frozenset(SUFFIXES)
 
@@ -105,7 +105,7 @@ def code_of(model: ShapeModel, item: Input) -> NDArray[np.float32]:
     """The code of one file: a picture by the image encoder, everything else by the voxel encoder."""
     shape_source.check_suffix(Path(item.relative), input_suffixes())
     if Path(item.relative).suffix.lower() in picture_suffixes():
-        from ppr.methods.imnet.views import load_view
+        from ppr.methods.imnet.shapes.views import load_view
 
         return model.encode_image(load_view(item.read(), item.name))
     found = item.read()
@@ -118,7 +118,7 @@ def write_codes(path: Path, codes: Sequence[NDArray[np.float32]], *, overwrite: 
     """Codes of z numbers as .npy or HDF5 (zs), [n, z]."""
     import numpy as np
 
-    from ppr.methods.imnet.hdf5 import write_codes as write_zs
+    from ppr.methods.imnet.shapes.hdf5 import write_codes as write_zs
 
     if path.suffix == ".npy":
         shape_source.save_npy(path, np.stack(codes), overwrite=overwrite)
@@ -128,9 +128,9 @@ def write_codes(path: Path, codes: Sequence[NDArray[np.float32]], *, overwrite: 
 
 def encode_bank(model: ShapeModel, data: str, out: Path | None, *, overwrite: bool) -> int:
     """Codes of the training shapes of a data file: as a table, or together with the model."""
-    from ppr.methods.common.datasets import resolve
-    from ppr.methods.imnet.bank import shape_codes, with_bank
-    from ppr.methods.imnet.shapes import load_shapes
+    from ppr.methods.common.reading.datasets import resolve
+    from ppr.methods.imnet.models.bank import shape_codes, with_bank
+    from ppr.methods.imnet.sources import load_shapes
 
     if out is None:
         raise UsageError("--bank needs --out", hint="--out codes.h5, or --out model.safetensors")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
-from . import shape_source
+from . import _shape_source as shape_source
 
 if TYPE_CHECKING:
-    from ppr.methods.common.meshes import Mesh
+    from ppr.methods.common.reading.meshes import Mesh
     from ppr.methods.imnet.data import Shapes
-    from ppr.methods.imnet.field import CodeField
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.field import CodeField
+    from ppr.methods.imnet.models.model import ShapeModel
 
 
 @click.command()
@@ -60,13 +60,13 @@ def evaluate(
     ppr imnet evaluate --surface --limit 60
     ppr imnet evaluate --generated 64
     """
-    from ppr.methods.common.datasets import resolve
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.reading.datasets import resolve
+    from ppr.methods.common.reading.files import refuse_existing
     from ppr.methods.imnet.metrics import DEFINITIONS
-    from ppr.methods.imnet.model import ShapeModel
-    from ppr.methods.imnet.shapes import load_shapes
+    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.sources import load_shapes
 
-    from .surface import cpu_threads
+    from ._surface import cpu_threads
 
     if per_shape is not None:
         refuse_existing(per_shape, overwrite=overwrite)
@@ -89,7 +89,7 @@ def evaluate(
 
 def mesher(resolution: int, keep: Any = 0.001) -> Callable[[CodeField], Mesh]:
     """A function that makes the mesh of a field."""
-    from ppr.exports.mesh import Extraction, extract
+    from ppr.exports.mesh.extract import Extraction, extract
 
     def mesh_of(field: CodeField) -> Mesh:
         return extract(field, Extraction(resolution=resolution, level=field.decoder.level, refine=2, keep=keep)).mesh
@@ -109,7 +109,7 @@ def of_shapes(
     """Means over the shapes of a split."""
     import json
 
-    from ppr.methods.common.files import atomic_open
+    from ppr.methods.common.reading.files import atomic_open
     from ppr.methods.imnet.evaluate import evaluate as measure
     from ppr.methods.imnet.evaluate import load_indices, summary
 

@@ -9,7 +9,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import shape_source
+from . import _shape_source as shape_source
 
 
 @click.command()
@@ -50,8 +50,8 @@ def export(
     if format != "safetensors" and (half or notes or whole or image):
         raise UsageError("--half, --note, --whole and --image are for safetensors")
     from ppr.exports import imnet as exporter
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.models.model import ShapeModel
 
     path = out or Path(f"imnet{options.EXPORT_SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)

@@ -14,7 +14,9 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +80,7 @@ def extract(
     surfacing = surface.Surfacing.of(given)
     import dataclasses
 
-    from ppr.exports.mesh import field_normals
+    from ppr.exports.mesh.extract import field_normals
 
     if onnx_path is not None:
         field, own = onnx_field(onnx_path, code, threads)
@@ -148,7 +150,7 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
     """
     import numpy as np
 
-    from ppr.methods.common import onnx_metadata
+    from ppr.methods.common.running import onnx_metadata
 
     own: dict[str, Any] = {}
     for key, text in onnx_metadata.read(path).items():

@@ -10,7 +10,9 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 
 
 @click.command()
@@ -52,8 +54,8 @@ def generate(
     folder = out if out is not None and not as_codes else None
     if out is not None and not as_codes and out.suffix:
         raise UsageError(f"--out {out}: a folder, or .npy for the codes", hint="`ppr imnet mesh --seed 7 --out chair.obj` makes one mesh")
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.models.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
     codes = model.sample(count, seed, truncation=truncation, kind=prior)

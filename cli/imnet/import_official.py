@@ -25,7 +25,7 @@ def import_official(source: Path, out: Path | None, overwrite: bool, as_json: bo
     ppr imnet import IM_AE.model64-399.pth --out official.safetensors
     ppr imnet infer chair.binvox --checkpoint official.safetensors --out rebuilt/
     """
-    from ppr.methods.imnet.official import import_official as read
+    from ppr.methods.imnet.models.official import import_official as read
 
     for found in read(source, out or source.with_suffix(".safetensors"), overwrite=overwrite):
         if as_json:

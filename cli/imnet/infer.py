@@ -12,7 +12,9 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ..inputs import expand
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 from .encode import encoded, input_suffixes
 
 SUFFIX = ".imnet"
@@ -53,8 +55,8 @@ def infer(
     surfacing = surface.Surfacing.of(given)
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.models.model import ShapeModel
 
     batch, started = output.Batch(fail_fast=fail_fast), time.perf_counter()
     items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure)

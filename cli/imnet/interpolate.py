@@ -10,7 +10,9 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 
 
 @click.command()
@@ -54,9 +56,9 @@ def interpolate(
         raise UsageError("nothing to write", hint="give --gif FILE.gif, --mesh-dir DIR or --contact SHEET.png")
     if gif is not None and gif.suffix.lower() != ".gif":
         raise UsageError(f"--gif {gif}: the animation is a .gif")
-    from ppr.methods.common.animation import save_gif
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.common.drawing.animation import save_gif
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.models.model import ShapeModel
 
     results.check_outputs([], contact, overwrite=overwrite)
     targets = [mesh_dir / f"{index:04d}.{format}" for index in range(steps)] if mesh_dir else []

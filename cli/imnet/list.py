@@ -12,14 +12,15 @@ import click
 from ppr.methods.common.errors import PprError
 
 from .. import options, output
-from . import results, shape_source
+from . import _results as results
+from . import _shape_source as shape_source
 
 if TYPE_CHECKING:
-    from ppr.exports.mesh import Extraction
-    from ppr.methods.common.meshes import Mesh
-    from ppr.methods.imnet.field import CodeField
-    from ppr.methods.imnet.latent_map import Plane
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.exports.mesh.extract import Extraction
+    from ppr.methods.common.reading.meshes import Mesh
+    from ppr.methods.imnet.models.field import CodeField
+    from ppr.methods.imnet.models.latent_map import Plane
+    from ppr.methods.imnet.models.model import ShapeModel
 
 #: Of a map: side of a thumbnail in pixels, cells along its longer side, cells a side of a thumbnail's mesh.
 MAP_TILE, MAP_CELLS, MAP_RESOLUTION = 96, 8, 32
@@ -73,9 +74,9 @@ def list_shapes(
     """
     for picture in (contact, latent_map):
         results.check_outputs([], picture, overwrite=overwrite)
-    from ppr.exports.mesh import Extraction
-    from ppr.methods.imnet.latent_map import principal_plane
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.exports.mesh.extract import Extraction
+    from ppr.methods.imnet.models.latent_map import principal_plane
+    from ppr.methods.imnet.models.model import ShapeModel
 
     model = ShapeModel.load(checkpoint)
     found = [(index, name) for index, name in enumerate(model.bank.names) if any(text in name for text in match or ("",))][::every][:limit]
@@ -119,8 +120,8 @@ def draw_map(
     """Write the map of shapes; a shape without a surface leaves its cell empty. The path goes to stdout."""
     from PIL import Image
 
-    from ppr.exports.preview import contact_sheet
-    from ppr.methods.imnet.latent_map import grid
+    from ppr.exports.mesh.preview import contact_sheet
+    from ppr.methods.imnet.models.latent_map import grid
 
     laid = grid(plane.positions, across)
     shown = {cell: found[row] for cell, row in laid.shapes.items()}
@@ -151,7 +152,7 @@ def thumbnails(
 
 def small_mesh(field: CodeField, settings: Extraction) -> Mesh:
     """The surface of a shape; where the seed grid finds none, it is looked for in every cell."""
-    from ppr.exports.mesh import EmptyFieldError, extract
+    from ppr.exports.mesh.extract import EmptyFieldError, extract
 
     try:
         return extract(field, settings).mesh

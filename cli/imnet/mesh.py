@@ -13,10 +13,12 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import output
-from . import results, shape_source, surface
+from . import _results as results
+from . import _shape_source as shape_source
+from . import _surface as surface
 
 if TYPE_CHECKING:
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
 
 @click.command()
@@ -56,7 +58,7 @@ def mesh(
     if not batch:
         results.check_outputs(outs, preview, overwrite=overwrite)
     surfacing = surface.Surfacing.of(given)
-    from ppr.methods.imnet.model import ShapeModel
+    from ppr.methods.imnet.models.model import ShapeModel
 
     model = ShapeModel.load(checkpoint, image_checkpoint)
     with surface.cpu_threads(threads):

@@ -68,10 +68,10 @@ def prepare(
     if out.suffix.lower() not in (".h5", ".hdf5"):
         raise UsageError(f"--out {out}: the data are HDF5", hint=f"for example --out {out.with_suffix('.h5')}")
     from ppr.methods.common.config import load_config
-    from ppr.methods.common.files import refuse_existing
-    from ppr.methods.imnet.prepare import PrepareConfig
-    from ppr.methods.imnet.prepare import prepare as write
-    from ppr.methods.imnet.shape_files import SUFFIXES, ShapeFile
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.shapes.prepare import PrepareConfig
+    from ppr.methods.imnet.shapes.prepare import prepare as write
+    from ppr.methods.imnet.shapes.shape_files import SUFFIXES, ShapeFile
 
     refuse_existing(out, overwrite=overwrite)
     config = load_config(

@@ -13,7 +13,7 @@ from .. import options, training
 
 if TYPE_CHECKING:
     from ppr.methods.common.config import BaseTrainConfig
-    from ppr.methods.common.runs import Run
+    from ppr.methods.common.running.run import Run
 
 MODELS = ("ae", "gan", "svr", "2d")
 model_option = click.option(
@@ -100,14 +100,14 @@ def config_class(model: str) -> tuple[type[BaseTrainConfig], dict[str, dict[str,
 
         return TrainConfig, RECIPES
     if model == "gan":
-        from ppr.methods.imnet.latent_gan import GAN_RECIPES, GanTrainConfig
+        from ppr.methods.imnet.models.latent_gan import GAN_RECIPES, GanTrainConfig
 
         return GanTrainConfig, GAN_RECIPES
     if model == "svr":
-        from ppr.methods.imnet.svr import SVR_RECIPES, SvrTrainConfig
+        from ppr.methods.imnet.models.svr import SVR_RECIPES, SvrTrainConfig
 
         return SvrTrainConfig, SVR_RECIPES
-    from ppr.methods.imnet.planar import PLANAR_RECIPES, PlanarTrainConfig
+    from ppr.methods.imnet.models.planar import PLANAR_RECIPES, PlanarTrainConfig
 
     return PlanarTrainConfig, PLANAR_RECIPES
 
@@ -127,7 +127,7 @@ def build_config(
         UsageError: an option that this model does not have.
     """
     from ppr.methods.common.config import load_config
-    from ppr.methods.common.datasets import resolve
+    from ppr.methods.common.reading.datasets import resolve
 
     cls = config_class(model)[0]
     values = {key: value for key, value in given.items() if value is not None}
@@ -175,11 +175,11 @@ def autoencoder_file(checkpoint: str) -> str:
 def check_data(model: str, config: Any) -> None:
     """Find data that cannot be used before a run directory is made."""
     if model == "ae":
-        from ppr.methods.imnet.shapes import load_shapes
+        from ppr.methods.imnet.sources import load_shapes
 
         load_shapes(config.data)
     elif model == "gan":
-        from ppr.methods.imnet.latent_gan import load_codes
+        from ppr.methods.imnet.models.latent_gan import load_codes
 
         load_codes(config.data)
 
@@ -191,7 +191,7 @@ def trainer(model: str) -> Any:
 
         return lambda config, run, resumed: train_ae(config, run, resume=resumed)
     if model == "gan":
-        from ppr.methods.imnet.latent_gan import load_codes, train_gan
+        from ppr.methods.imnet.models.latent_gan import load_codes, train_gan
 
         def gan(config: Any, run: Run, resumed: bool) -> None:
             codes, fingerprint = load_codes(config.data)
@@ -199,10 +199,10 @@ def trainer(model: str) -> Any:
 
         return gan
     if model == "svr":
-        from ppr.methods.imnet.svr import train_svr
+        from ppr.methods.imnet.models.svr import train_svr
 
         return lambda config, run, resumed: train_svr(config, run, resume=resumed)
-    from ppr.methods.imnet.planar import train_planar
+    from ppr.methods.imnet.models.planar import train_planar
 
     return lambda config, run, resumed: train_planar(config, run, resume=resumed)
 

@@ -34,8 +34,8 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
     if table is None:
         features, labels, classes, graph = synthetic(rows, columns)
     else:
-        from ppr.methods.lds.bundled import load_data
-        from ppr.methods.lds.tables import TableOptions
+        from ppr.methods.lds.tables.bundled import load_data
+        from ppr.methods.lds.tables.table import TableOptions
 
         found = load_data(table, TableOptions())
         if found.graph is None:

@@ -10,7 +10,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import inputs
+from . import _inputs as inputs
 
 
 @click.command()
@@ -53,7 +53,7 @@ def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
 
 def model_reports(run: Path, baselines: bool) -> tuple[list[dict[str, Any]], str]:
     """A report for each seed of a run, and the name of its table."""
-    from ppr.methods.lds.model import LdsModel
+    from ppr.methods.lds.learning.model import LdsModel
     from ppr.methods.lds.report import seed_report
 
     models = [LdsModel.load(path) for path in seed_folders(run) or [run]]
@@ -67,8 +67,8 @@ def table_reports(table: str, given: dict[str, Any]) -> tuple[list[dict[str, Any
     """A report of the baselines for each split of a table, and its name."""
     from dataclasses import replace
 
+    from ppr.methods.lds.data import load_table, split_of, thinned
     from ppr.methods.lds.report import baseline_report
-    from ppr.methods.lds.source import load_table, split_of, thinned
 
     config = inputs.configuration(table, None, (), given)
     read, reports = load_table(config), []
@@ -84,7 +84,7 @@ def table_reports(table: str, given: dict[str, Any]) -> tuple[list[dict[str, Any
 
 def seed_folders(run: Path) -> list[Path]:
     """The folders of the seeds of a run, as far as they are finished; none where it has one seed alone, or is no run but a model."""
-    from ppr.methods.common.runs import Run
+    from ppr.methods.common.running.run import Run
     from ppr.methods.lds.config import TrainConfig
 
     if not (run / "config.yaml").is_file():

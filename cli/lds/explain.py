@@ -23,8 +23,8 @@ def explain(run: Path, row: str, most: int, as_json: bool) -> None:
     \b
     ppr lds explain runs/patients --row 17
     """
-    from ppr.methods.lds.explain import explain as explain_row
-    from ppr.methods.lds.model import LdsModel
+    from ppr.methods.lds.learning.explain import explain as explain_row
+    from ppr.methods.lds.learning.model import LdsModel
 
     model = LdsModel.load(run)
     place = model.row(row)

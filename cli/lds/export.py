@@ -35,7 +35,7 @@ def export(run: Path, form: str, format: str, opset: int, out: Path | None, over
     ppr lds export runs/wine -o wine.onnx
     """
     from ppr.exports.lds import export_gcn
-    from ppr.methods.lds.model import LdsModel
+    from ppr.methods.lds.learning.model import LdsModel
 
     model = LdsModel.load(run)
     about = {"method": "lds", "table": model.name, "classes": model.classes, "features": model.encoder.feature_names}

@@ -26,10 +26,10 @@ def graph(run: Path, threshold: float, format: str | None, out: Path | None, ove
     ppr lds graph runs/patients --threshold 0.5 -o patients.gexf       for Gephi
     ppr lds graph runs/patients --format pyg                           torch.load(…, weights_only=True): edge_index, edge_attr, x, y, masks
     """
-    from ppr.exports.graph import SUFFIXES, write_graph
-    from ppr.methods.lds.model import LdsModel
+    from ppr.exports.graph_files import SUFFIXES, write_graph
+    from ppr.methods.lds.learning.model import LdsModel
 
-    from .results import node_table
+    from ._results import node_table
 
     model = LdsModel.load(run)
     kept = model.graph.above(threshold)

@@ -9,7 +9,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import inputs
+from . import _inputs as inputs
 
 
 @click.command()
@@ -46,10 +46,10 @@ def infer(
     for option, value in misplaced.items():
         if value:
             raise UsageError(f"{option}: is for predictions {'without' if rows is not None else 'with'} ROWS", hint=f"leave {option} out")
-    from ppr.methods.common.files import atomic_open, refuse_existing
-    from ppr.methods.lds.induction import predict_new
-    from ppr.methods.lds.model import LdsModel
-    from ppr.methods.lds.predictions import as_csv, prediction, prediction_rows
+    from ppr.methods.common.reading.files import atomic_open, refuse_existing
+    from ppr.methods.lds.learning.induction import predict_new
+    from ppr.methods.lds.learning.model import LdsModel
+    from ppr.methods.lds.learning.predictions import as_csv, prediction, prediction_rows
 
     if out is not None:
         refuse_existing(out, overwrite=overwrite)

@@ -9,8 +9,8 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import inputs
-from .session import run_session
+from . import _inputs as inputs
+from ._session import run_session
 
 if TYPE_CHECKING:
     from ppr.methods.lds.fit import Fitted
@@ -38,7 +38,7 @@ def repair(table: str | None, features: str | None, **given: Any) -> None:
     as_json = given["as_json"]
 
     def report(one: Fitted) -> None:
-        from ppr.methods.lds.changes import changes, write_changes
+        from ppr.methods.lds.learning.changes import changes, write_changes
 
         found = changes(one.model, LIKELY)
         write_changes(found, one.model, one.run.path / "changes.csv")

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from .. import options
-from . import inputs
-from .session import run_session
+from . import _inputs as inputs
+from ._session import run_session
 
 
 @click.command()

@@ -40,7 +40,7 @@ def check(paths: tuple[str, ...], against: tuple[str, ...], as_json: bool) -> in
 
     Near-duplicates have 64-bit difference hashes (dHash) that differ in at most 4 bits, and 16 x 16 thumbnails that correlate by .95.
     """
-    from ppr.methods.common.datasets import resolve
+    from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.saliency import check as checking
 
     places, tests = [resolve(path) for path in paths], [resolve(path) for path in against]
@@ -83,7 +83,7 @@ def show(report: Report) -> None:
 @options.quiet
 def prepare(paths: tuple[str, ...], out: Path, longest: int | None, quality: int, overwrite: bool) -> int:
     """Write a clean set: upright images, masks cut at > 127, all of one layout. Bad pairs are reported and left out (exit code 1)."""
-    from ppr.methods.common.datasets import resolve
+    from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.saliency.pairs import find_pairs
     from ppr.methods.saliency.prepare import prepare as write
 

@@ -141,7 +141,7 @@ def score_network(
     """One record and evaluation for each data set. Every set is found before the first is scored."""
     from dataclasses import replace
 
-    from ppr.methods.common.datasets import resolve
+    from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.saliency.evaluate import evaluate as measure
     from ppr.methods.saliency.pairs import find_pairs
 
@@ -174,7 +174,7 @@ def level_source(network: dict[str, Any]) -> Levels:
 
     import torch
 
-    from ppr.methods.common.devices import resolve_device
+    from ppr.methods.common.running.devices import resolve_device
     from ppr.methods.saliency.levels import level_masks
     from ppr.methods.saliency.torch_backend import load_network
 

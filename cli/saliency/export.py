@@ -65,7 +65,7 @@ def export(
     if checkpoint.endswith(".onnx"):
         raise UsageError(f"{checkpoint}: is an ONNX file already", hint="export takes a .safetensors checkpoint or an embedded name")
     from ppr.exports import saliency as exporter
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.reading.files import refuse_existing
     from ppr.methods.saliency.torch_backend import load_network
 
     request = exporter.Request(side=0 if size == "dynamic" else int(size), **given)
@@ -96,7 +96,7 @@ def save_checkpoint(network: Any, meta: Any, path: Path, *, half: bool, overwrit
     """The checkpoint itself, in half precision if asked: what a package or a download wants."""
     import torch
 
-    from ppr.methods.common import checkpoint
+    from ppr.methods.common.running import checkpoint
 
     state = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
     checkpoint.save_checkpoint(path, state, meta, overwrite=overwrite)
@@ -111,7 +111,7 @@ def calibration_photos(path: Path | None) -> list[np.ndarray]:
     """Photos to calibrate or compare on: the given ones, else the bundled photos and synthetic scenes."""
     from importlib.resources import files
 
-    from ppr.methods.common.images import SUFFIXES, decode
+    from ppr.methods.common.reading.images import SUFFIXES, decode
     from ppr.methods.saliency.procedural import scene
 
     from ..inputs import expand

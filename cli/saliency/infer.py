@@ -15,10 +15,10 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ..inputs import Input, expand
-from .job import Job, plan_job
+from ._job import Job, plan_job
 
 if TYPE_CHECKING:
-    from ppr.methods.common.images import Photo
+    from ppr.methods.common.reading.images import Photo
     from ppr.methods.saliency.infer import Predictor, Saliency
 
 KINDS = ("mask", "cutout", "overlay", "heatmap", "outline", "crop", "json")
@@ -72,7 +72,7 @@ def infer(
     inputs: tuple[str, ...], out: Path | None, kinds: tuple[str, ...], as_json: bool, report: Path | None, watch: bool, **given: Any
 ) -> int:
     """Predict what catches the eye in every image of INPUTS: files, folders, globs, zips, videos, or '-' for stdin."""
-    from ppr.methods.common.images import SUFFIXES
+    from ppr.methods.common.reading.images import SUFFIXES
     from ppr.methods.saliency.video import VIDEO_SUFFIXES
 
     recursive, fail_fast = given["recursive"], given["fail_fast"]
@@ -127,7 +127,7 @@ def load_predictor(given: dict[str, Any]) -> Predictor:
 
 def results(predictor: Predictor, job: Job, items: list[Input], batch: output.Batch) -> Iterator[dict[str, Any] | None]:
     """Process the inputs; yields a record for each picture, and None for an input that was skipped or failed."""
-    from ppr.methods.common.pipeline import staged
+    from ppr.methods.common.reading.pipeline import staged
     from ppr.methods.saliency.video import VIDEO_SUFFIXES
 
     def load(item: Input) -> list[Photo]:
@@ -169,7 +169,7 @@ def load_photos(item: Input, job: Job, side: int) -> list[Photo]:
     """Decode an input, reduced where only a mask is wanted; notices go to the log."""
     import logging
 
-    from ppr.methods.common.images import decode_frames
+    from ppr.methods.common.reading.images import decode_frames
 
     reduced = 4 * side if job.mask_only and side else None
     photos = decode_frames(item.read(), item.name, at_least=reduced, limit=None if job.frames else 1)
@@ -258,7 +258,7 @@ def append(report: Path, record: dict[str, Any]) -> None:
 
 def watched(arguments: tuple[str, ...], seen: list[Input], *, recursive: bool, interval: float = 0.5) -> Iterator[list[Input]]:
     """New files in the given folders, once their size has stopped growing."""
-    from ppr.methods.common.images import SUFFIXES
+    from ppr.methods.common.reading.images import SUFFIXES
 
     done = {item.source for item in seen}
     sizes: dict[str, int] = {}

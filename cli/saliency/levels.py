@@ -41,11 +41,11 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
         raise UsageError(f"{checkpoint}: the inside of an ONNX file is closed", hint="give a .safetensors checkpoint")
     if not image.is_file():
         raise PprError(f"{image}: no such file", hint="`ppr saliency levels` takes one image")
-    from ppr.methods.common.files import refuse_existing
+    from ppr.methods.common.reading.files import refuse_existing
 
     if not to_stdout:
         refuse_existing(path, overwrite=overwrite)
-    from ppr.methods.common.images import decode
+    from ppr.methods.common.reading.images import decode
     from ppr.methods.saliency import levels as inside
     from ppr.methods.saliency.torch_backend import load_network
 

@@ -10,7 +10,7 @@ import click
 from .. import options, training
 
 if TYPE_CHECKING:
-    from ppr.methods.common.runs import Run
+    from ppr.methods.common.running.run import Run
 
 ARCHITECTURES = ("ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50")
 
@@ -81,7 +81,7 @@ def build_config(
 ) -> Any:
     """The configuration: recipe, then file, then options, then --set."""
     from ppr.methods.common.config import load_config
-    from ppr.methods.common.datasets import resolve
+    from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.saliency.config import RECIPES, TrainConfig
 
     values = {key: value for key, value in given.items() if value not in (None, (), [])}

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..common.errors import UsageError
-from ..common.files import atomic_open, atomic_path
-from .arrivals import KnownSets
-from .centralised import Trainer
-from .coding import Code, build
+from ..common.reading.files import atomic_open, atomic_path
+from .agents.centralised import Trainer
+from .agents.maddpg import Computation, payload_lengths
+from .codes.code import Code, build
 from .config import Family, TrainConfig
-from .controller import Controller
-from .engines.base import Engine
-from .journal import Journal, Row
-from .maddpg import Computation, payload_lengths
+from .learners.controller import Controller
+from .learners.engine import Engine
+from .learners.journal import Journal, Row
+from .learners.stragglers import Stragglers
+from .planning.arrivals import KnownSets
+from .planning.waits import Situation, estimate, mean_wait
 from .setup import engine_of
-from .stragglers import Stragglers
-from .waits import Situation, estimate, mean_wait
 
 log = logging.getLogger("ppr")
 
@@ -212,7 +212,7 @@ def draw(found: Sequence[Measured], path: Path, *, overwrite: bool = False) -> N
     """Bars of the median iteration by number of stragglers and code, as in the paper's figures, with the planned seconds as marks."""
     from matplotlib.figure import Figure
 
-    from .plan_pictures import COLOURS
+    from .pictures import COLOURS
 
     counts, codes = sorted({one.stragglers for one in found}), list(dict.fromkeys(one.code for one in found))
     figure = Figure(figsize=(max(6.0, 0.35 * len(found) + 2), 4), layout="constrained")

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..common.errors import UsageError
-from ..common.streams import torch_generator
-from .agents import Purpose
+from ..common.random import torch_generator
+from .agents.layout import Purpose
+from .agents.model import TrainedAgents
+from .agents.policy import Actor, joint_action
 from .environments import AgentSpec, Environment, Step, make
-from .model import TrainedAgents
-from .networks import single_threaded
-from .policy import Actor, joint_action
+from .network import single_threaded
 
 TOGETHER = {"batched": 100, "mpe2": 10}  # episodes that are played at once; 10 also in an environment of one's own
 CONFIDENCE = 0.95

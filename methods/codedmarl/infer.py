@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ..common.errors import PprError, nearest
-from .model import TrainedAgents
-from .networks import single_threaded
+from .agents.model import TrainedAgents
+from .network import single_threaded
 
 MAX_LINE_BYTES = 16 << 20
 LARGEST = 3e38  # below which a number fits into float32; NaN is not below it

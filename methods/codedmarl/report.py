@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..common.errors import PprError, UsageError
-from ..common.runs import Run
-from .coding import Code
+from ..common.running.run import Run
+from .codes.code import Code
 from .config import TrainConfig
-from .journal import COLUMNS
+from .learners.journal import COLUMNS
 
 PHASES = ("rollout", "broadcast", "wait", "decode", "apply", "seconds")
 SLOW = 1.5  # times the usual time at equal weight, from which a learner is called slow

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.files import atomic_open
+from ..common.reading.files import atomic_open
 from .report import OUTCOMES, Recorded, RunReport, learner_rows, phase_rows, sentences
 
 COLOURS = {

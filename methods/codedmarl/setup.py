@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from ..common.errors import UsageError, missing_extra
-from .coding import Code, build, load_matrix
+from .codes.code import Code, build, load_matrix
 from .config import TrainConfig
-from .engines.base import Engine
-from .stragglers import Schedule, schedule
+from .learners.engine import Engine
+from .learners.stragglers import Schedule, schedule
 
 log = logging.getLogger("ppr")
 
@@ -67,17 +67,17 @@ def engine_of(config: TrainConfig) -> Engine:
         UsageError: it doesn't work on this system, or is no engine of learners.
     """
     if config.engine == "local":
-        from .engines.local import LocalEngine
+        from .learners.local import LocalEngine
 
         return LocalEngine(config.spares)
     if config.engine == "ray":
         try:
-            from .engines.ray import RayEngine
+            from .learners.on_ray import RayEngine
         except ImportError as error:
             raise missing_extra("ray", "marl") from error
         return RayEngine(config.address, config.spares)
     if config.engine == "sim":
-        from .engines.sim import SimEngine
+        from .learners.simulated import SimEngine
 
         return SimEngine()
     raise UsageError(f"--engine {config.engine}: has no learners", hint="local, ray or sim")

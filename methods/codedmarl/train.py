@@ -14,20 +14,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..common.errors import UsageError
-from ..common.interrupts import interruptible
-from ..common.runs import Run
-from .centralised import Trainer
-from .coding import Code
+from ..common.running.interrupts import interruptible
+from ..common.running.run import Run
+from .agents.centralised import Trainer
+from .agents.maddpg import Computation, payload_lengths
+from .agents.model import TrainedAgents
+from .codes.code import Code
 from .config import TrainConfig
-from .controller import Collected, Controller, Stopped, TooFewShares, nothing
 from .environments import Environment
 from .evaluate import environment_of, play
-from .journal import RECORDS, Journal, running
-from .ledger import Standing
-from .maddpg import Computation, payload_lengths
-from .model import TrainedAgents
+from .learners.controller import Collected, Controller, Stopped, TooFewShares, nothing
+from .learners.journal import RECORDS, Journal, running
+from .learners.ledger import Standing
+from .learners.shares import over_reals
 from .setup import code_of, engine_of, schedule_of, warn_of_contention
-from .shares import over_reals
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..common.config import BaseTrainConfig
-from .boxes import BoxSet, BoxUnion, Deformation, recombine, sample_points
 from .config import TrainConfig
+from .shapes.boxes import BoxSet, BoxUnion, Deformation, recombine, sample_points
 
 RESOLUTION = 64  # of the encoder's input
 HALF_VOXEL = 0.5 / RESOLUTION

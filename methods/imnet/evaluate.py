@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import PprError
-from ..common.meshes import Mesh, report, sample_surface
+from ..common.reading.meshes import Mesh, report, sample_surface
 from . import metrics
-from .boxes import BoxUnion
 from .data import RESOLUTION, BoxShapes, Index, Shapes, voxel_centres
-from .field import CodeField
-from .model import ShapeModel
+from .models.field import CodeField
+from .models.model import ShapeModel
+from .shapes.boxes import BoxUnion
 
 MeshOf = Callable[[CodeField], Mesh]
 SURFACE_POINTS = 30_000  # fewer, and two samples of one surface lie further than 1 % apart in places
@@ -155,7 +155,7 @@ def evaluate_generation(
 
 def largest_share(mesh: Mesh) -> float:
     """Volume of the largest component as a share of all components' volume."""
-    from ..common.meshes import component_volumes
+    from ..common.reading.meshes import component_volumes
 
     volumes = np.abs(component_volumes(mesh))
     return float(volumes.max() / volumes.sum()) if volumes.sum() else 0.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .config import TrainConfig
 from .data import Batch, Index, stack_voxels
-from .hdf5 import LEVELS, read_shapes
+from .shapes.hdf5 import LEVELS, read_shapes
 
 
 class PointShapes:

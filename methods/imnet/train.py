@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..common.checkpoint import Meta, load_checkpoint, load_state
-from ..common.devices import launch
 from ..common.errors import PprError, UsageError
-from ..common.runs import Run
-from ..common.training import Task, fit
-from .bank import with_bank
+from ..common.running.checkpoint import Meta, load_checkpoint, load_state
+from ..common.running.devices import launch
+from ..common.running.fit import Task, fit
+from ..common.running.run import Run
 from .config import TrainConfig
 from .data import Batch, IoUSample, TrainBatches
+from .models.bank import with_bank
+from .models.optimizer import scheduled_adam
 from .network import AutoEncoder
-from .optimizer import scheduled_adam
-from .shapes import fingerprint, load_shapes
+from .sources import fingerprint, load_shapes
 
 log = logging.getLogger("ppr")
 METHOD = "imnet"

@@ -13,13 +13,13 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from ..common.memory import forget_peak, peak_memory
+from ..common.measuring.memory import forget_peak, peak_memory
+from ..common.reading.pairs import PairGraph
+from ..common.reading.tables.encoder import Matrix
 from .config import TrainConfig
-from .encoder import Matrix
-from .hypergradient import Labelled, State
+from .learning.hypergradient import Labelled, State
+from .learning.start import on_device, start_theta
 from .network import Features, Weights
-from .pairs import PairGraph
-from .start import on_device, start_theta
 from .train import Choice, Nodes, Search
 
 Kind = Literal["candidates", "all", "dense"]

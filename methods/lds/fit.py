@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..common.checkpoint import Meta
-from ..common.devices import resolve_device
-from ..common.runs import Run
+from ..common.reading.pairs import PairGraph
+from ..common.reading.tables.splits import PARTS, Split
+from ..common.running.checkpoint import Meta
+from ..common.running.devices import resolve_device
+from ..common.running.run import Run
 from .config import TrainConfig
-from .hypergradient import Labelled
-from .model import ARCH, METHOD, LdsModel
+from .data import load_table, split_of, thinned
+from .learning.hypergradient import Labelled
+from .learning.model import ARCH, METHOD, LdsModel
+from .learning.scores import classification_scores
+from .learning.start import on_device, start_graph
 from .network import Features, Weights
-from .pairs import PairGraph
-from .scores import classification_scores
-from .source import load_table, split_of, thinned
-from .splits import PARTS, Split
-from .start import on_device, start_graph
-from .tables import Table
+from .tables.table import Table
 from .train import Learned, Nodes, described, train
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from ..common.files import atomic_path
-from .pairs import PairGraph
+from ..common.reading.files import atomic_path
+from ..common.reading.pairs import PairGraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

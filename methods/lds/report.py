@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .baselines import run_baselines
-from .model import LdsModel
-from .scores import classification_scores
-from .splits import Split
-from .tables import Table
+from ..common.reading.tables.splits import Split
+from .learning.baselines import run_baselines
+from .learning.model import LdsModel
+from .learning.scores import classification_scores
+from .tables.table import Table
 
 
 def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from ..common.errors import PprError
-from ..common.interrupts import interruptible
-from ..common.runs import Progress, Run
-from ..common.streams import torch_generator
+from ..common.random import torch_generator
+from ..common.reading.pairs import PairGraph
+from ..common.running.interrupts import interruptible
+from ..common.running.run import Progress, Run
 from .config import TrainConfig
-from .dense import dense_hypergradient
-from .hypergradient import InnerProblem, Labelled, Optimizer, State, Step, hypergradient, inner_step
+from .learning.hypergradient import InnerProblem, Labelled, Optimizer, State, Step, hypergradient, inner_step
+from .learning.start import start_theta
+from .learning.theta import AllPairs, CandidatePairs, Theta
+from .naive import dense_hypergradient
 from .network import Adjacency, Features, Weights, mean_probabilities
-from .pairs import PairGraph
-from .start import start_theta
-from .theta import AllPairs, CandidatePairs, Theta
 
 log = logging.getLogger("ppr")
 

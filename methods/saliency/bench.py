@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..common import images
-from ..common.memory import peak_memory
+from ..common.measuring.memory import peak_memory
+from ..common.reading import images
 from .infer import Predictor, Saliency, fit
 from .procedural import scene
 from .render import encode

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..common import images
 from ..common.errors import PprError
+from ..common.reading import images
 from .pairs import Pair, PairSet, scan
 
 MAX_BITS = 4  # of 64 that the hashes of near-duplicates may differ in

@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 
 from ..common.errors import PprError
-from ..common.files import atomic_open
-from ..common.images import reduced
-from ..common.sources import Source
+from ..common.reading.files import atomic_open
+from ..common.reading.images import reduced
+from ..common.reading.sources import Source
 from .infer import Predictor, usable_cores
 from .metrics import ImageScores, Totals, score_all
 from .pairs import Pair, file_names, read_pair

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..common import onnx_metadata
 from ..common.errors import PprError, UsageError
+from ..common.running import onnx_metadata
 from .weights import checkpoint_path, onnx_path
 
 log = logging.getLogger("ppr")

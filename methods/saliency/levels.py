@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
-from ..common.files import atomic_path
-from ..common.images import reduced
+from ..common.reading.files import atomic_path
+from ..common.reading.images import reduced
 from .data import normalize
 from .infer import Saliency, fit
 from .network import ARCHITECTURES, RAS, Level, resize

@@ -11,9 +11,9 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from ..common import images
 from ..common.errors import PprError, UsageError
-from ..common.sources import Source, is_hidden
+from ..common.reading import images
+from ..common.reading.sources import Source, is_hidden
 from .evaluate import STRETCHED, Evaluation, Item, Settings, tally
 from .pairs import list_files, match
 

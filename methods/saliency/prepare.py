@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from ..common.errors import PprError, UsageError
-from ..common.files import atomic_path
-from ..common.images import reduced
+from ..common.reading.files import atomic_path
+from ..common.reading.images import reduced
 from .pairs import Pair, file_names, read_pair
 from .procedural import scene
 

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ..common import images
 from ..common.errors import PprError
-from ..common.files import atomic_open, atomic_path
+from ..common.reading import images
+from ..common.reading.files import atomic_open, atomic_path
 from .evaluate import STRETCHED, TILE, Evaluation, Worst
 from .metrics import RAW, THRESHOLDS
 

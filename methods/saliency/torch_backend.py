@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..common.checkpoint import Meta, load_checkpoint, load_state
-from ..common.devices import resolve_device
 from ..common.errors import PprError, nearest
-from ..common.folding import fold_batch_norm
+from ..common.running.checkpoint import Meta, load_checkpoint, load_state
+from ..common.running.devices import resolve_device
 from .config import TrainConfig
 from .data import normalize
+from .folding import fold_batch_norm
 from .network import ARCHITECTURES, RAS, disable_reverse_attention
 from .weights import checkpoint_path
 

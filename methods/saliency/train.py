@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..common.checkpoint import Meta, load_checkpoint, load_state, load_weights_file
-from ..common.devices import launch
 from ..common.errors import PprError, UsageError
-from ..common.runs import Run
-from ..common.training import Task, fit
+from ..common.running.checkpoint import Meta, load_checkpoint, load_state, load_weights_file
+from ..common.running.devices import launch
+from ..common.running.fit import Task, fit
+from ..common.running.run import Run
 from .config import TrainConfig
 from .data import Batch, TrainBatches, split, validation_batches
 from .network import ARCHITECTURES, RAS, disable_reverse_attention

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from ..common.errors import PprError, UsageError
-from ..common.files import atomic_path
-from ..common.images import Photo
+from ..common.reading.files import atomic_path
+from ..common.reading.images import Photo
 from .infer import Predictor, Saliency
 from .refine import Refinement, refine
 from .render import Background, render

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ppr.exports.marching import CORNERS
-from ppr.exports.mesh import Extraction
+from ppr.exports.mesh.extract import Extraction
+from ppr.exports.mesh.marching import CORNERS
 
 Points = np.ndarray
 Field = Callable[[Points], np.ndarray]

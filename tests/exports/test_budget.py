@@ -7,10 +7,10 @@ import functools
 import numpy as np
 import pytest
 
-from ppr.exports.marching import CORNERS
-from ppr.exports.mesh import Extracted, Extraction, extract
-from ppr.methods.imnet.boxes import load_boxes
-from ppr.methods.imnet.shapes import BUNDLED
+from ppr.exports.mesh.extract import Extracted, Extraction, extract
+from ppr.exports.mesh.marching import CORNERS
+from ppr.methods.imnet.shapes.boxes import load_boxes
+from ppr.methods.imnet.sources import BUNDLED
 
 SEED_CORNERS = 33**3
 

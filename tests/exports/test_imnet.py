@@ -11,12 +11,12 @@ import torch
 
 from ppr.exports import imnet
 from ppr.exports.onnx import session, signature
-from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.imnet.config import RECIPES, NetworkConfig
-from ppr.methods.imnet.model import ShapeModel
+from ppr.methods.imnet.models.model import ShapeModel
+from ppr.methods.imnet.models.svr import SingleView
 from ppr.methods.imnet.network import AutoEncoder
-from ppr.methods.imnet.svr import SingleView
 
 Z = 6
 COUNTS = [1, 7, 100_000]

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ppr.exports import lds
-from ppr.exports.graph import NodeTable, write_graph
+from ppr.exports.graph_files import NodeTable, write_graph
 from ppr.exports.onnx import session, signature
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.lds.network import Weights
-from ppr.methods.lds.pairs import PairGraph
 
 WEIGHTS = Weights.glorot(5, 16, 3, torch.Generator().manual_seed(3), torch.zeros(1))
 SIZES = [(1, 0), (2, 1), (9, 0), (30, 100), (500, 3000)]

@@ -13,9 +13,9 @@ from torch import nn
 
 from ppr.exports import onnx as exporter
 from ppr.exports import saliency, torchscript
-from ppr.methods.common.checkpoint import Meta
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.images import decode
+from ppr.methods.common.reading.images import decode
+from ppr.methods.common.running.checkpoint import Meta
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.network import RAS
 from ppr.methods.saliency.torch_backend import load_network

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ...common.streams import torch_generator
+from ...common.random import torch_generator
 from .catalogue import batched, teams
 from .mpe2_backend import mpe2_factory
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...common.embedded import Embedded
+from ...common.running.embedded import Embedded
 
 EMBEDDED = Embedded(Path(__file__).parent)
 DEFAULT = "spread"

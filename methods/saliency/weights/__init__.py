@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...common.embedded import Embedded
+from ...common.running.embedded import Embedded
 
 FOLDER = Path(__file__).parent
 EMBEDDED = Embedded(FOLDER)

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from ppr.methods.codedmarl.journal import Journal
-from ppr.methods.codedmarl.processes import boot_id, started
-from ppr.methods.codedmarl.work import HOST
+from ppr.methods.codedmarl.learners.journal import Journal
+from ppr.methods.codedmarl.learners.processes import boot_id, started
+from ppr.methods.codedmarl.learners.work import HOST
 
 from .test_train import QUICK
 

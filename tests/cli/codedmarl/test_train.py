@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.config import read_yaml
-from ppr.methods.common.runs import Run
+from ppr.methods.common.running.run import Run
 
 QUICK = [
     *("--agents", "3", "--learners", "5", "--iterations", "6", "--envs", "4"),
@@ -156,7 +156,7 @@ def test_what_is_settled_cannot_be_changed_by_resuming(ppr, tmp_path):
 
 def test_without_ray_it_says_what_brings_it(ppr, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "ppr.methods.codedmarl.engines.ray", raising=False)
+    monkeypatch.delitem(sys.modules, "ppr.methods.codedmarl.learners.on_ray", raising=False)
     done = ppr("codedmarl", "train", "--engine", "ray", "--out", tmp_path / "run")
     assert done.code == 1
     assert "pip install 'ppr[marl]'" in done.err

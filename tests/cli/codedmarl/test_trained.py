@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ppr.methods.codedmarl.centralised import Trainer
+from ppr.methods.codedmarl.agents.centralised import Trainer
+from ppr.methods.codedmarl.agents.model import TrainedAgents
 from ppr.methods.codedmarl.config import TrainConfig
-from ppr.methods.codedmarl.model import TrainedAgents
 
 
 def a_run(folder: Path, **changes) -> Path:

@@ -17,8 +17,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from ppr.methods.common.checkpoint import load_checkpoint, save_checkpoint
-from ppr.methods.common.meshes import read_mesh, report
+from ppr.methods.common.reading.meshes import read_mesh, report
+from ppr.methods.common.running.checkpoint import load_checkpoint, save_checkpoint
 from ppr.methods.imnet.weights import EMBEDDED
 
 SMALL = ("--resolution", "32", "--refine", "0")
@@ -135,8 +135,8 @@ def image_encoder(tmp_path_factory) -> Path:
     """An image encoder with random weights: enough to see what becomes of a picture before it."""
     import torch
 
-    from ppr.methods.common.checkpoint import Meta
-    from ppr.methods.imnet.svr import METHOD, SingleView
+    from ppr.methods.common.running.checkpoint import Meta
+    from ppr.methods.imnet.models.svr import METHOD, SingleView
 
     torch.manual_seed(0)
     return save_checkpoint(tmp_path_factory.mktemp("svr") / "svr.safetensors", SingleView(128, 4).state_dict(), Meta(METHOD, "svr"))

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.meshes import read_mesh
-from ppr.methods.imnet.latent_map import grid
+from ppr.methods.common.reading.meshes import read_mesh
+from ppr.methods.imnet.models.latent_map import grid
 
 SMALL = ("--resolution", "40", "--refine", "1")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppr.methods.common.meshes import read_mesh, report
+from ppr.methods.common.reading.meshes import read_mesh, report
 
 
 def test_a_python_function_becomes_a_mesh(ppr, fields):

@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from ppr.cli.main import run
-from ppr.methods.common.meshes import read_mesh, report
+from ppr.methods.common.reading.meshes import read_mesh, report
 
 SMALL = ("--resolution", "40", "--refine", "1")
 

@@ -10,7 +10,7 @@ import pytest
 
 from ppr.cli.imnet.prepare import prepare
 from ppr.methods.common.errors import UsageError
-from ppr.methods.imnet.hdf5 import read_shapes
+from ppr.methods.imnet.shapes.hdf5 import read_shapes
 
 
 @pytest.fixture

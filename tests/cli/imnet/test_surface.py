@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ppr.cli.imnet.surface import expected_cost
+from ppr.cli.imnet._surface import expected_cost
 
 MEASURED = """
 import numpy as np

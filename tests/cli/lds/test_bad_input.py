@@ -145,7 +145,7 @@ def test_without_a_label_or_a_table_the_choice_is_shown(ppr, tmp_path, patients)
 
 
 def test_too_many_pairs_for_the_memory(train, tmp_path, monkeypatch):
-    from ppr.methods.lds import start
+    from ppr.methods.lds.learning import start
 
     monkeypatch.setattr(start, "available_memory", lambda: 1e5)
     refused(train(records(), "--candidates", "all"), 1, "all candidates of 60 rows need about", "--candidates 3")
@@ -153,7 +153,7 @@ def test_too_many_pairs_for_the_memory(train, tmp_path, monkeypatch):
 
 
 def test_a_hypergradient_that_is_not_finite_stops_and_says_where(train, tmp_path, monkeypatch):
-    from ppr.methods.lds import theta
+    from ppr.methods.lds.learning import theta
 
     genuine, calls = theta.AllPairs.descend, []
 

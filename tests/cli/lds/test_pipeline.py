@@ -227,8 +227,8 @@ def test_the_graph_in_each_format(ppr, tmp_path, monkeypatch, trained, format):
 def test_a_threshold_that_no_edge_reaches_says_so(ppr, tmp_path, trained):
     from dataclasses import replace
 
-    from ppr.methods.lds.model import LdsModel
-    from ppr.methods.lds.pairs import PairGraph
+    from ppr.methods.common.reading.pairs import PairGraph
+    from ppr.methods.lds.learning.model import LdsModel
 
     model = LdsModel.load(trained)
     graph = PairGraph(model.graph.nodes, model.graph.first, model.graph.second, model.graph.prob * np.float32(0.5))
@@ -250,7 +250,7 @@ def test_the_exported_network_predicts_what_explain_does(ppr, tmp_path, trained,
         return
     import onnxruntime
 
-    from ppr.methods.lds.model import LdsModel
+    from ppr.methods.lds.learning.model import LdsModel
 
     model = LdsModel.load(trained)
     inputs = {"features": model.features}

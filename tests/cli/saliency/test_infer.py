@@ -291,7 +291,7 @@ def test_a_large_photo_takes_little_memory(tmp_path):
     code = (
         "import sys\n"
         f"sys.argv = ['ppr', 'saliency', 'infer', {str(path)!r}, '-q']\n"
-        "from ppr.cli.main import run\nfrom ppr.methods.common.memory import peak_memory\n"
+        "from ppr.cli.main import run\nfrom ppr.methods.common.measuring.memory import peak_memory\n"
         "code = run(sys.argv[1:])\n"
         "print(code, round(peak_memory() or 0))\n"
     )

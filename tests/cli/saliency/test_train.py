@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ppr.methods.common.checkpoint import load_checkpoint, read_meta
+from ppr.methods.common.running.checkpoint import load_checkpoint, read_meta
 from ppr.methods.saliency.procedural import scene
 
 TRAIN = [sys.executable, "-m", "ppr.cli.main", "saliency", "train"]

@@ -32,7 +32,7 @@ def ray_cluster(importable: Path) -> Iterator[None]:
     pytest.importorskip("ray")
     import ray
 
-    from ppr.methods.codedmarl.engines import ray_cluster
+    from ppr.methods.codedmarl.learners import ray_cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_cluster, "OBJECT_STORE", ray_cluster.SMALLEST_STORE)

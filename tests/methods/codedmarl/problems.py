@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppr.methods.codedmarl.agents import AgentState, Problem, initial_states
-from ppr.methods.codedmarl.centralised import Trainer
+from ppr.methods.codedmarl.agents.centralised import Trainer
+from ppr.methods.codedmarl.agents.layout import AgentState, Problem, initial_states
+from ppr.methods.codedmarl.agents.maddpg import Minibatch
+from ppr.methods.codedmarl.agents.model import TrainedAgents
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.environments import AgentSpec, Step
 from ppr.methods.codedmarl.environments.base import Metric
-from ppr.methods.codedmarl.maddpg import Minibatch
-from ppr.methods.codedmarl.model import TrainedAgents
 
 SPECS = (
     AgentSpec("adversary_0", 7, 5, "adversary", "simplex"),

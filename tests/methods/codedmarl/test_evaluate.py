@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy import stats
 
-from ppr.methods.codedmarl.agents import Purpose
+from ppr.methods.codedmarl.agents.layout import Purpose
 from ppr.methods.codedmarl.environments import AgentSpec, make
 from ppr.methods.codedmarl.evaluate import Estimate, Evaluation, cross_play, environment_of, filmed, play, sides_of
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.streams import torch_generator
+from ppr.methods.common.random import torch_generator
 
 from .problems import Countdown, a_model
 

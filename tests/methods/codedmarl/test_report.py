@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ppr.methods.codedmarl.coding import build
+from ppr.methods.codedmarl.codes.code import build
 from ppr.methods.codedmarl.config import TrainConfig
-from ppr.methods.codedmarl.journal import COLUMNS, Journal, Row
+from ppr.methods.codedmarl.learners.journal import COLUMNS, Journal, Row
 from ppr.methods.codedmarl.report import learner_rows, make_report, phase_rows, read, sentences
 from ppr.methods.codedmarl.report_page import write_page
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
+from ppr.methods.common.running.run import Run
 
 EVIL = "<script>alert('x')</script>"
 

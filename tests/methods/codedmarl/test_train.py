@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 import torch
 
-from ppr.methods.codedmarl.centralised import Trainer
-from ppr.methods.codedmarl.coding import Code, build
+from ppr.methods.codedmarl.agents.centralised import Trainer
+from ppr.methods.codedmarl.agents.maddpg import Computation, payload_lengths
+from ppr.methods.codedmarl.agents.model import TrainedAgents
+from ppr.methods.codedmarl.codes.code import Code, build
 from ppr.methods.codedmarl.config import TrainConfig
-from ppr.methods.codedmarl.controller import Controller, TooFewShares
-from ppr.methods.codedmarl.engines.base import Engine
-from ppr.methods.codedmarl.engines.local import LocalEngine
-from ppr.methods.codedmarl.engines.sim import SimEngine
-from ppr.methods.codedmarl.journal import Journal
-from ppr.methods.codedmarl.maddpg import Computation, payload_lengths
-from ppr.methods.codedmarl.model import TrainedAgents
+from ppr.methods.codedmarl.learners.controller import Controller, TooFewShares
+from ppr.methods.codedmarl.learners.engine import Engine
+from ppr.methods.codedmarl.learners.journal import Journal
+from ppr.methods.codedmarl.learners.local import LocalEngine
+from ppr.methods.codedmarl.learners.simulated import SimEngine
 from ppr.methods.codedmarl.setup import code_of, schedule_of
 from ppr.methods.codedmarl.train import Glance, check, refuse_second, train
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
+from ppr.methods.common.running.run import Run
 
 FAMILIES = ["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 LEARNERS = 6

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ppr.methods.common.checkpoint import load_checkpoint
-from ppr.methods.common.runs import Progress, Run
+from ppr.methods.common.running.checkpoint import load_checkpoint
+from ppr.methods.common.running.run import Progress, Run
 
 
 class PlainRun(Run):

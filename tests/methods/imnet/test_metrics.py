@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ppr.methods.common.checkpoint import Meta, save_checkpoint
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.meshes import Mesh, component_volumes, weld
+from ppr.methods.common.reading.meshes import Mesh, component_volumes, weld
+from ppr.methods.common.running.checkpoint import Meta, save_checkpoint
 from ppr.methods.imnet import metrics
-from ppr.methods.imnet.boxes import BoxSet, BoxUnion
 from ppr.methods.imnet.config import NetworkConfig
 from ppr.methods.imnet.data import BoxShapes
 from ppr.methods.imnet.evaluate import (
@@ -26,8 +25,9 @@ from ppr.methods.imnet.evaluate import (
     true_surface,
     voxel_surface,
 )
-from ppr.methods.imnet.model import ShapeModel
+from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.network import AutoEncoder
+from ppr.methods.imnet.shapes.boxes import BoxSet, BoxUnion
 
 
 def box_row(centre, lengths):

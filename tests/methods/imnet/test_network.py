@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ppr.methods.imnet import field
 from ppr.methods.imnet.config import RECIPES, NetworkConfig
+from ppr.methods.imnet.models import field
 from ppr.methods.imnet.network import AutoEncoder, ImplicitDecoder, VoxelEncoder, activation, fourier_features
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from ppr.methods.common.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
-from ppr.methods.imnet.boxes import load_boxes
+from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
+from ppr.methods.common.running.run import Run
 from ppr.methods.imnet.config import RECIPES, TrainConfig
 from ppr.methods.imnet.data import BoxShapes, IoUSample, TrainBatches, voxel_centres
-from ppr.methods.imnet.model import ShapeModel
+from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.network import AutoEncoder
 from ppr.methods.imnet.point_shapes import PointShapes
-from ppr.methods.imnet.shapes import BUNDLED, fingerprint, load_shapes
+from ppr.methods.imnet.shapes.boxes import load_boxes
+from ppr.methods.imnet.sources import BUNDLED, fingerprint, load_shapes
 from ppr.methods.imnet.train import field_loss, train
 
 from .runs import check_resumed_training, started

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ppr.methods.common.runs import Run
+from ppr.methods.common.reading.tables.encoder import TableEncoder
+from ppr.methods.common.reading.tables.splits import share_split
+from ppr.methods.common.running.run import Run
 from ppr.methods.lds.config import TrainConfig
-from ppr.methods.lds.encoder import TableEncoder
 from ppr.methods.lds.fit import fit_table
-from ppr.methods.lds.model import LdsModel
-from ppr.methods.lds.splits import share_split
-from ppr.methods.lds.tables import Table
+from ppr.methods.lds.learning.model import LdsModel
+from ppr.methods.lds.tables.table import Table
 
 QUICK: dict[str, Any] = {
     "k": [3],

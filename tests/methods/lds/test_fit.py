@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.runs import Run
+from ppr.methods.common.reading.pairs import PairGraph
+from ppr.methods.common.running.run import Run
+from ppr.methods.lds.data import load_table, split_of, thinned
 from ppr.methods.lds.fit import fit
-from ppr.methods.lds.pairs import PairGraph
-from ppr.methods.lds.source import load_table, split_of, thinned
 
 from .conftest import clusters, quick
 

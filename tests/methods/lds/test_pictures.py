@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ppr.methods.common.errors import UsageError
-from ppr.methods.lds.neighbours import knn_graph
-from ppr.methods.lds.pairs import PairGraph
+from ppr.methods.common.reading.pairs import PairGraph
+from ppr.methods.lds.learning.neighbours import knn_graph
 from ppr.methods.lds.pictures import COLOURS, MAX_NODES, MAX_PAIRS, draw_graph, draw_histogram
 
 

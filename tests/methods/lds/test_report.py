@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from ppr.methods.lds.learning.scores import classification_scores
 from ppr.methods.lds.report import rows, seed_report, summarise, verdict
-from ppr.methods.lds.scores import classification_scores
 
 
 def methods(**accuracies: float) -> dict[str, dict[str, float]]:

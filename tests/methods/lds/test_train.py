@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.runs import Run
+from ppr.methods.common.reading.pairs import PairGraph
+from ppr.methods.common.reading.tables.encoder import TableEncoder
+from ppr.methods.common.reading.tables.splits import share_split, table_split
+from ppr.methods.common.running.run import Run
 from ppr.methods.lds import train as training
-from ppr.methods.lds.bundled import load_named
-from ppr.methods.lds.encoder import TableEncoder
 from ppr.methods.lds.fit import fit_table
-from ppr.methods.lds.gcn_baseline import train_gcn
-from ppr.methods.lds.hypergradient import Labelled
-from ppr.methods.lds.pairs import PairGraph
-from ppr.methods.lds.splits import share_split, table_split
-from ppr.methods.lds.start import on_device, start_theta
-from ppr.methods.lds.tables import Table
+from ppr.methods.lds.learning.gcn_baseline import train_gcn
+from ppr.methods.lds.learning.hypergradient import Labelled
+from ppr.methods.lds.learning.start import on_device, start_theta
+from ppr.methods.lds.tables.bundled import load_named
+from ppr.methods.lds.tables.table import Table
 from ppr.methods.lds.train import Choice, Nodes, Score, Search, grid
 
 from .conftest import clusters, quick

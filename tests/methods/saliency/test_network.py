@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ppr.methods.common.folding import fold_batch_norm
+from ppr.methods.saliency.folding import fold_batch_norm
 from ppr.methods.saliency.network import (
     ARCHITECTURES,
     EccvReverseAttention,

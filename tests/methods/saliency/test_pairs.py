@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.sources import Source
+from ppr.methods.common.reading.sources import Source
 from ppr.methods.saliency.pairs import Pair, file_names, find_pairs, read_pair, scan
 from ppr.methods.saliency.procedural import scene
 

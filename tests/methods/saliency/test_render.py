@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.images import Photo
+from ppr.methods.common.reading.images import Photo
 from ppr.methods.saliency.refine import Refinement, binarise, clean, guided, parse_threshold, refine
 from ppr.methods.saliency.render import Background, blend, crop, cutout, encode, render
 

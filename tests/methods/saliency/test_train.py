@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from ppr.methods.common.checkpoint import load_checkpoint, read_meta
 from ppr.methods.common.config import commented_yaml, load_config
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.runs import Run
+from ppr.methods.common.running.checkpoint import load_checkpoint, read_meta
+from ppr.methods.common.running.run import Run
 from ppr.methods.saliency.config import RECIPES, TrainConfig
 from ppr.methods.saliency.data import TrainBatches, augment, blank, normalize, read_pair, split
 from ppr.methods.saliency.network import ARCHITECTURES, CAFFE, SYMMETRIC, TORCHVISION, ras_vgg16

@@ -9,9 +9,9 @@ from PIL import Image, ImageSequence
 
 from ppr.methods.codedmarl.environments import make
 from ppr.methods.codedmarl.environments.drawing import COLORS, Disc, Scene, draw
-from ppr.methods.common.animation import save_gif
+from ppr.methods.common.drawing.animation import save_gif
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.streams import torch_generator
+from ppr.methods.common.random import torch_generator
 
 
 def near(color, wanted, tolerance=60):

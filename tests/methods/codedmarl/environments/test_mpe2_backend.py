@@ -10,7 +10,7 @@ pytest.importorskip("mpe2")
 from ppr.methods.codedmarl.environments import make
 from ppr.methods.codedmarl.environments.mpe2_backend import world_state
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.streams import torch_generator
+from ppr.methods.common.random import torch_generator
 
 
 @pytest.mark.parametrize(("name", "agents"), [("simple_spread", 3), ("simple_tag", 4), ("simple_adversary", 3), ("simple_push", 2)])

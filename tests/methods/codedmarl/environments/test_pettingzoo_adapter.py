@@ -19,7 +19,7 @@ from PIL import Image
 
 from ppr.methods.codedmarl.environments import make
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.streams import torch_generator
+from ppr.methods.common.random import torch_generator
 
 
 class Crossing(ParallelEnv):

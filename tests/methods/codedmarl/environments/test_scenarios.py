@@ -13,7 +13,7 @@ from ppr.methods.codedmarl.environments import make
 from ppr.methods.codedmarl.environments.physics import ACCELERATION, DAMPING, MARGIN, STIFFNESS, TIME_STEP, contact_forces, offsets
 from ppr.methods.codedmarl.environments.tag import leaving
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.streams import torch_generator
+from ppr.methods.common.random import torch_generator
 
 NAMES = ("simple_spread", "simple_tag", "simple_adversary", "simple_push")
 

@@ -1,0 +1,1 @@
+"""MADDPG: acting, remembering, and the update of one agent."""

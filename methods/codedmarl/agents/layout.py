@@ -1,0 +1,135 @@
+"""The agents of a training: their networks, their parameters and optimiser state as flat vectors, their columns in a minibatch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from ...common.random import torch_generator
+from ..config import TrainConfig
+from ..environments import AgentSpec
+from ..network import Mlp, single_threaded
+
+
+class Purpose(IntEnum):
+    """Fourth word of the keys of random numbers, (seed, iteration, agent, purpose); never 0, which is how shorter keys are padded."""
+
+    INITIAL = 1
+    ROLLOUT = 2
+    RESET = 3
+    MINIBATCH = 4
+    TARGET = 5
+    POLICY = 6
+    EVALUATION = 7
+    EVALUATION_RESET = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Who learns what: everything that the update of an agent depends on besides parameters and minibatch. Can be pickled.
+
+    A joint row holds the observations of all agents, then the actions of all agents.
+    """
+
+    specs: tuple[AgentSpec, ...]
+    config: TrainConfig
+
+    @cached_property
+    def observation_columns(self) -> list[slice]:
+        """Of each agent in a joint row."""
+        return _slices([spec.observation for spec in self.specs], 0)
+
+    @cached_property
+    def action_columns(self) -> list[slice]:
+        """Of each agent in a joint row."""
+        return _slices([spec.actions for spec in self.specs], self.observation_columns[-1].stop)
+
+    @property
+    def width(self) -> int:
+        """Columns of a joint row."""
+        return self.action_columns[-1].stop
+
+    def centralised(self, agent: int) -> bool:
+        """Whether the agent's critic sees everybody (maddpg), not its own observation and action alone (ddpg)."""
+        team = self.specs[agent].team
+        return (self.config.adversary if team == "adversary" else self.config.good) == "maddpg"
+
+    def actor(self, agent: int) -> Mlp:
+        spec, hidden = self.specs[agent], self.config.hidden
+        return Mlp((spec.observation, hidden, hidden, spec.actions))
+
+    def critic(self, agent: int) -> Mlp:
+        spec, hidden = self.specs[agent], self.config.hidden
+        return Mlp((self.width if self.centralised(agent) else spec.observation + spec.actions, hidden, hidden, 1))
+
+    def rate(self, base: float, iteration: int) -> float:
+        """A learning rate in an iteration: `base` in the first, base * lr_final in the last, linear between them."""
+        done = min(iteration / max(self.config.iterations - 1, 1), 1.0)
+        return base * (1 + (self.config.lr_final - 1) * done)
+
+    def generator(self, iteration: int, agent: int, purpose: Purpose) -> torch.Generator:
+        return torch_generator(self.config.seed, iteration, agent, purpose)
+
+
+def _slices(widths: list[int], start: int) -> list[slice]:
+    return [slice(*ends) for ends in pairwise(accumulate(widths, initial=start))]
+
+
+@dataclass(frozen=True)
+class AgentState:
+    """All that an agent has learned. A state is not changed any more; an update makes a new one.
+
+    Args:
+        vector: float32 [4 (P + C)]: policy [P], critic [C], target policy [P], target critic [C], then Adam's first and second moments of
+            the policy [P, P] and of the critic [C, C].
+        policy_length: P.
+        steps: updates so far.
+    """
+
+    vector: Tensor
+    policy_length: int
+    steps: int = 0
+
+    @property
+    def critic_length(self) -> int:
+        return len(self.vector) // 4 - self.policy_length
+
+    @cached_property
+    def _parts(self) -> tuple[Tensor, ...]:
+        p, c = self.policy_length, self.critic_length
+        return self.vector.split([p, c, p, c, p, p, c, c])
+
+    policy = property(lambda self: self._parts[0])
+    critic = property(lambda self: self._parts[1])
+    target_policy = property(lambda self: self._parts[2])
+    target_critic = property(lambda self: self._parts[3])
+    policy_m = property(lambda self: self._parts[4])
+    policy_v = property(lambda self: self._parts[5])
+    critic_m = property(lambda self: self._parts[6])
+    critic_v = property(lambda self: self._parts[7])
+
+    def successor(self) -> AgentState:
+        """A copy with one step more, for an update to write into."""
+        return AgentState(self.vector.clone(), self.policy_length, self.steps + 1)
+
+    @classmethod
+    def start(cls, policy: Tensor, critic: Tensor) -> AgentState:
+        """Before the first update: targets are copies, moments are 0."""
+        zeros = torch.zeros(2 * (len(policy) + len(critic)))
+        return cls(torch.cat([policy, critic, policy, critic, zeros]), len(policy))
+
+
+def initial_states(specs: tuple[AgentSpec, ...], config: TrainConfig) -> list[AgentState]:
+    """Every agent with new networks, drawn from (seed, agent)."""
+    problem = Problem(specs, config)
+    states = []
+    with single_threaded():
+        for agent in range(len(specs)):
+            generator = problem.generator(0, agent, Purpose.INITIAL)
+            states.append(AgentState.start(problem.actor(agent).initial(generator), problem.critic(agent).initial(generator)))
+    return states

@@ -1,0 +1,1 @@
+"""Encoding matrices, their arithmetic, and decoding."""

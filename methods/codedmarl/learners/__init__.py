@@ -1,0 +1,1 @@
+"""Who computes the updates, where, and how slow or dead it is."""

@@ -1,0 +1,1 @@
+"""How long iterations of a code take: formulas, draws and a virtual clock."""

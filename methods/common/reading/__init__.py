@@ -1,0 +1,1 @@
+"""From somebody's file to arrays; bad files are refused by name."""

@@ -1,0 +1,1 @@
+"""The four models of the paper, and what is done with their codes."""

@@ -1,0 +1,203 @@
+"""A trained shape model: decoder, bank of known shapes, prior over codes, and the encoders that turn voxels and pictures into codes.
+
+Making a mesh of a known or a generated shape needs no torch; the encoders do, and import it when they are first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.config import validate
+from ...common.errors import PprError, UsageError, nearest
+from ...common.running.checkpoint import Meta, load_arrays
+from ..config import NetworkConfig
+from ..weights import EMBEDDED
+from .field import CodeField, Decoder, check_code
+
+if TYPE_CHECKING:
+    from .prior import CodePrior
+
+METHOD = "imnet"
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The shapes a model knows by name: codes float32 [n, z].
+
+    Args:
+        whole: bool [n], which of them come out in one piece; new shapes are drawn from those. None where nobody looked.
+    """
+
+    names: list[str]
+    codes: Float
+    whole: NDArray[np.bool_] | None = None
+
+    @property
+    def examples(self) -> Float:
+        """The codes a prior is fitted to: of the whole shapes, where at least two are known to be whole."""
+        return self.codes if self.whole is None or self.whole.sum() < 2 else self.codes[self.whole]
+
+    def index(self, shape: str) -> int:
+        """The position of a shape given by name or number.
+
+        Raises:
+            UsageError: there is no such shape.
+        """
+        if shape in self.names:
+            return self.names.index(shape)
+        if shape.removeprefix("-").isdecimal():
+            if 0 <= int(shape) < len(self.names):
+                return int(shape)
+            raise UsageError(f"--shape {shape}: there are {len(self.names)} shapes, 0 to {len(self.names) - 1}")
+        raise UsageError(f"--shape {shape}: no shape of that name", hint=nearest(shape, self.names) or "`ppr imnet list` names them")
+
+
+class ShapeModel:
+    """Load once, ask often.
+
+    Args:
+        path: checkpoint with `generator.*`, optionally `encoder.*`, `codes` and `latent_generator.*`.
+        encoder_path: where the voxel encoder is, if elsewhere.
+        image_path: checkpoint of the single-view encoder, if there is one.
+    """
+
+    def __init__(self, path: Path, encoder_path: Path | None = None, image_path: Path | None = None) -> None:
+        self.path, self.encoder_path, self.image_path = path, encoder_path or path, image_path
+        self.state, self.meta = load_arrays(path, method=METHOD)
+        self.config = network_config(self.meta, path)
+        try:
+            self.decoder = Decoder(self.state, self.config)
+        except PprError as error:
+            raise PprError(
+                f"{path}: {error.message}", hint="its weights are not those of the network that its metadata describe"
+            ) from error
+
+    @classmethod
+    def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> ShapeModel:
+        """A checkpoint file, or an embedded model by name; NAME.encoder and NAME.image.safetensors beside it belong to it.
+
+        Raises:
+            UsageError: neither.
+            PprError: a file that is no checkpoint of this method.
+        """
+        path = EMBEDDED.find(checkpoint)
+        encoder, image = (path.with_suffix(f".{part}.safetensors") for part in ("encoder", "image"))
+        return cls(path, encoder if encoder.exists() else None, image_checkpoint or (image if image.exists() else None))
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The shapes it was trained on.
+
+        Raises:
+            PprError: the checkpoint holds none.
+        """
+        if "codes" not in self.state:
+            raise PprError(
+                f"{self.path}: holds no shapes, only networks", hint="`ppr imnet encode --bank` adds those of a data file; or give --voxels"
+            )
+        codes = self.state["codes"]
+        if codes.ndim != 2 or codes.shape[1] != self.config.z_dim:
+            raise PprError(
+                f"{self.path}: codes {list(codes.shape)} for a network of z_dim {self.config.z_dim}", hint="a damaged checkpoint"
+            )
+        names = self.meta.notes.get("names", "").split("\n")
+        if names == [""] or len(names) != len(codes):
+            names = [str(index) for index in range(len(codes))]
+        whole = self.state.get("whole")
+        if whole is not None and whole.shape != codes.shape[:1]:
+            raise PprError(f"{self.path}: {len(codes)} codes, but {len(whole)} marks of which are whole", hint="a damaged checkpoint")
+        return Bank(names, codes, None if whole is None else whole.astype(bool))
+
+    @cached_property
+    def _priors(self) -> dict[str, CodePrior]:
+        return {}
+
+    @property
+    def default_prior(self) -> str:
+        """The prior `--seed` draws from unless told otherwise: what the checkpoint names, else mixtures of neighbours."""
+        return self.meta.notes.get("prior", "mixture")
+
+    def sample(self, count: int, seed: int, *, truncation: float = 1.0, kind: str | None = None) -> Float:
+        """New codes float32 [count, z]; the same seed gives the same ones.
+
+        Raises:
+            UsageError: an unknown prior, or a truncation out of (0, 1].
+            PprError: the checkpoint holds no codes to draw from.
+        """
+        from .prior import CodePrior
+
+        kind = kind or self.default_prior
+        if kind not in self._priors:
+            generator = {key: value for key, value in self.state.items() if key.startswith("latent_generator.")}
+            self._priors[kind] = CodePrior.fit(self.bank.examples, kind, generator=generator or None)  # type: ignore[arg-type]
+        return self._priors[kind].sample(count, seed, truncation)
+
+    def code(self, shape: str) -> Float:
+        """Code of a known shape, float32 [z]."""
+        return self.bank.codes[self.bank.index(shape)]
+
+    def field(self, code: NDArray[np.floating]) -> CodeField:
+        """The implicit field of a code."""
+        return self.decoder.field(code)
+
+    @cached_property
+    def _encoder(self) -> Any:
+        from ...common.running.checkpoint import load_checkpoint
+        from .encoding import load_encoder
+
+        return load_encoder(load_checkpoint(self.encoder_path, method=METHOD))
+
+    def encode(self, voxels: Sequence[NDArray[np.bool_]]) -> Float:
+        """Codes float32 [n, z] of occupancy grids bool [64, 64, 64].
+
+        Raises:
+            PprError: an empty grid, whose code would be that of nothing; or the checkpoint has no encoder.
+        """
+        import torch
+
+        from .encoding import encode
+
+        if not all(grid.any() for grid in voxels):
+            raise PprError("a voxel grid is empty", hint="check the file, and --threshold of float grids")
+        return encode(self._encoder, voxels, torch.device("cpu")).numpy()
+
+    @cached_property
+    def _image_encoder(self) -> Any:
+        from .svr import load_image_encoder
+
+        if self.image_path is None or not self.image_path.exists():
+            raise PprError(
+                f"{self.path}: no image encoder belongs to it",
+                hint="train one (`ppr imnet train --model svr`) and give --image-checkpoint FILE",
+            )
+        return load_image_encoder(self.image_path)[0]
+
+    def encode_image(self, view: NDArray[np.float32]) -> Float:
+        """Code float32 [z] of a view float32 [1, 128, 128] from `views.load_view`.
+
+        Raises:
+            PprError: there is no image encoder, or one of another code length.
+        """
+        import torch
+
+        with torch.inference_mode():
+            code = self._image_encoder(torch.from_numpy(view[None]))[0].numpy()
+        return check_code(code, self.config.z_dim)
+
+
+def network_config(meta: Meta, path: Path) -> NetworkConfig:
+    """The network's sizes and form from a checkpoint's metadata.
+
+    Raises:
+        UsageError: they are missing or not valid.
+    """
+    known = {key: value for key, value in meta.config.items() if key in NetworkConfig.model_fields}
+    return validate(NetworkConfig, {"arch": meta.arch} | known, where=str(path))

@@ -1,0 +1,54 @@
+"""The table, graph and split that a configuration names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..common.errors import UsageError
+from ..common.reading.pairs import PairGraph
+from ..common.reading.tables.splits import Split, default_split, share_split
+from .config import DataConfig
+from .tables.bundled import load_data
+from .tables.table import Table, TableOptions
+
+
+def load_table(config: DataConfig) -> Table:
+    """The table, with the given graph if there is one.
+
+    Raises:
+        UsageError, PprError: as `bundled.load_data`; or edges are to be kept of a graph that is not there.
+    """
+    options = TableOptions(
+        label=config.label or None,
+        id=config.id or None,
+        drop=config.drop,
+        unlabelled=config.unlabelled,
+        merge_rare=config.merge_rare,
+        split_col=config.split_col or None,
+        graph=Path(config.graph) if config.graph else None,
+    )
+    table = load_data(config.data, options)
+    if config.ignore_graph:
+        table = replace(table, graph=None)
+    if config.keep_edges < 1 and table.graph is None:
+        raise UsageError(f"--keep-edges {config.keep_edges}: there is no graph to keep edges of", hint="give one with --graph")
+    return table
+
+
+def split_of(table: Table, config: DataConfig, seed: int) -> Split:
+    """The rows for each purpose: as the configuration says, else the split the data came with, the paper's, or default shares."""
+    sizes = [size or None for size in (config.train, config.val, config.es)]
+    if any(sizes):
+        return share_split(table.labels, *sizes, seed=seed, ids=table.ids)
+    return default_split(table.name, table.labels, table.ids, table.split, seed)
+
+
+def thinned(graph: PairGraph | None, share: float, seed: int) -> PairGraph | None:
+    """A graph of which each pair was kept with a probability (the paper's incomplete graphs, section 5.1)."""
+    if graph is None or share >= 1:
+        return graph
+    kept = np.random.RandomState(seed).rand(len(graph)) < share  # the generator that published runs of this protocol used
+    return PairGraph(graph.nodes, graph.first[kept], graph.second[kept], graph.prob[kept])

@@ -1,0 +1,1 @@
+"""The bilevel program: inner steps, hypergradients, edge probabilities, and what came out of them."""

@@ -1,0 +1,351 @@
+"""An iteration from the controller's side: nothing waits for those who are slow or lost, and the result doesn't depend on who they were."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ppr.methods.codedmarl.codes.code import Code, build
+from ppr.methods.codedmarl.config import TrainConfig
+from ppr.methods.codedmarl.learners.controller import Collected, Controller, Stopped, TooFewShares
+from ppr.methods.codedmarl.learners.engine import Computation, Engine
+from ppr.methods.codedmarl.learners.journal import Journal, read_members
+from ppr.methods.codedmarl.learners.local import LocalEngine
+from ppr.methods.codedmarl.learners.simulated import SimEngine
+from ppr.methods.codedmarl.learners.stragglers import Faults, schedule
+from ppr.methods.common.errors import PprError
+
+from ..toy import Toy, arrays, expected, lengths
+
+AGENTS = 4
+NAMES = [f"agent_{agent}" for agent in range(AGENTS)]
+X = arrays()["x"]
+TOY = Toy()
+pytestmark = pytest.mark.usefixtures("importable")
+
+
+class Given:
+    """Faults by iteration: {iteration: {learner: delay, "kill", "corrupt" or "drop"}}."""
+
+    def __init__(self, learners: int, faults: Mapping[int, Mapping[int, float | str]] = {}) -> None:
+        self.learners, self.faults = learners, faults
+
+    def draw(self, iteration: int) -> Faults:
+        delays, masks = np.zeros(self.learners), {kind: np.zeros(self.learners, bool) for kind in ("kill", "corrupt", "drop")}
+        for learner, fault in self.faults.get(iteration, {}).items():
+            if isinstance(fault, str):
+                masks[fault][learner] = True
+            else:
+                delays[learner] = fault
+        return Faults(delays, masks["kill"], masks["corrupt"], masks["drop"])
+
+
+@contextmanager
+def controlled(
+    code: Code,
+    faults: Mapping[int, Mapping[int, float | str]] = {},
+    *,
+    engine: Engine | None = None,
+    toy: Computation = TOY,
+    folder: Path | None = None,
+    **changes: Any,
+) -> Iterator[Controller]:
+    """A controller of the toy's learners, on a virtual clock unless an engine is given."""
+    config = TrainConfig.model_validate({"field": code.field, "timeout": 5.0, **changes})
+    with engine or SimEngine(update_time=0.1) as started:
+        started.start(toy, code.learners)
+        yield Controller(started, code, lengths(AGENTS), NAMES, config, Given(code.learners, faults), Journal(folder))
+
+
+def skip(engine: Engine, seconds: float) -> None:
+    """Let a virtual clock go on."""
+    assert isinstance(engine, SimEngine)
+    engine.shift += seconds
+
+
+def right(got: Collected, iteration: int) -> bool:
+    return all(np.array_equal(vector, expected(X, iteration, agent)) for agent, vector in enumerate(got.vectors))
+
+
+def events(controller: Controller, kind: str) -> list[dict[str, Any]]:
+    return [event for event in controller.journal.events if event["event"] == kind]
+
+
+@pytest.mark.parametrize("family", ["uncoded", "replication", "mds", "random-sparse", "balanced", "multi"])
+def test_random_stragglers_and_kills_never_change_the_result(family):
+    code = build(family, 7, AGENTS, field="gf256")
+    with controlled(code) as controller:
+        controller.schedule = schedule("bernoulli", code.learners, delay=3.0, share=0.4, kill_rate=0.15, seed=1)
+        for iteration in range(25):
+            assert right(controller.iterate(iteration, arrays()), iteration)
+        assert len(events(controller, "lost")) > 5
+        assert events(controller, "back")
+
+
+def test_coded_iterations_do_not_wait_for_a_straggler_and_uncoded_ones_do():
+    """Three of seven learners are a second late. mds updates 4 agents in 0.4 s; uncoded has 0.1 s of work and waits the second."""
+    for family, seconds in (("mds", 0.4), ("uncoded", 1.1)):
+        code = build(family, 7, AGENTS, field="gf256")
+        with controlled(code, {0: {0: 1.0, 1: 1.0, 2: 1.0}}) as controller:
+            got = controller.iterate(0, arrays())
+            assert right(got, 0)
+            assert got.wait == pytest.approx(seconds, abs=0.05)
+    assert controller.engine.now() > 0
+
+
+def test_separate_shares_make_use_of_slow_learners():
+    """The straggler's shares but the last arrive in time."""
+    code = build("multi", 4, AGENTS, tolerance=1, field="gf256")
+    with controlled(code, {0: {0: 9.0}}) as controller:
+        assert controller.iterate(0, arrays()).wait < 1
+        controller.iterate(1, arrays())
+        rows = [row for row in controller.journal.flush() if row.learner == 0 and row.iteration == 0]
+        assert [row.outcome for row in rows] == ["used", "abandoned"]
+
+
+def test_lost_learners_beyond_the_tolerance_are_replaced_by_single_updates_at_once():
+    """Two of four uncoded learners die: their agents go to others when that is seen, not after the timeout."""
+    code = build("uncoded", 4, AGENTS, field="gf256")
+    with controlled(code, {0: {1: "kill", 2: "kill"}}) as controller:
+        got = controller.iterate(0, arrays())
+        assert right(got, 0)
+        assert got.reissued >= 1
+        assert got.wait < 1
+        assert {event["learner"] for event in events(controller, "lost")} == {1, 2}
+
+
+def test_damaged_shares_are_erasures():
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, {0: {0: "corrupt", 1: "corrupt"}}) as controller:
+        got = controller.iterate(0, arrays())
+        assert right(got, 0)
+        assert got.reissued == 0
+        assert 0 not in got.used
+        assert {event["learner"] for event in events(controller, "corrupt")} == {0, 1}
+
+
+def test_silence_ends_at_the_timeout():
+    """A share that got lost without a trace cannot be noticed but by waiting."""
+    code = build("uncoded", 4, AGENTS, field="gf256")
+    with controlled(code, {0: {3: "drop"}}) as controller:
+        got = controller.iterate(0, arrays())
+        assert right(got, 0)
+        assert got.reissued == 1
+        assert 5.0 < got.wait < 5.5
+        assert [(event["agents"], event["late"]) for event in events(controller, "reissue")] == [([3], True)]
+
+
+def test_after_the_timeout_idle_learners_get_the_work_and_not_those_that_are_slow():
+    """Two of four learners are late by a minute; both agents go to the two others, and nothing queues behind the late ones."""
+    code = build("uncoded", 4, AGENTS, field="gf256")
+    with controlled(code, {0: {0: 60.0, 1: 60.0}}) as controller:
+        got = controller.iterate(0, arrays())
+        assert right(got, 0)
+        assert got.reissued == 1
+        assert 5.0 < got.wait < 5.5
+
+
+def test_what_is_done_meanwhile_does_not_count_as_waiting_for_learners():
+    """It takes longer than the timeout, and the shares that came in the meantime are enough."""
+    code = build("uncoded", 4, AGENTS, field="gf256")
+    with controlled(code) as controller:
+        got = controller.iterate(0, arrays(), lambda: skip(controller.engine, 20.0))
+        assert right(got, 0)
+        assert got.reissued == 0
+
+
+def test_when_nobody_answers_it_ends_with_exit_code_3():
+    class Deaf(SimEngine):
+        def submit(self, assignments: object) -> None:
+            pass
+
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, engine=Deaf(), retries=2) as controller:
+        began = controller.engine.now()
+        with pytest.raises(TooFewShares, match="2 more rounds brought no update of agent_0, agent_1, agent_2, agent_3") as caught:
+            controller.iterate(0, arrays())
+        assert caught.value.exit_code == 3
+        assert "--resume" in (caught.value.hint or "")
+        assert controller.engine.now() - began == pytest.approx(3 * 5.0, abs=0.5)
+
+
+def test_a_learner_that_owes_answers_for_too_long_is_replaced():
+    class Stuck(SimEngine):
+        """Learner 0 never answers; told to be replaced, it does."""
+
+        stuck = True
+
+        def submit(self, assignments: Any) -> None:
+            super().submit([task for task in assignments if task.learner or not self.stuck])
+
+        def respawn(self, learner: int) -> None:
+            self.stuck = False
+            super().respawn(learner)
+
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, engine=Stuck(update_time=1.0), timeout=10.0) as controller:
+        for iteration in range(6):
+            assert right(controller.iterate(iteration, arrays()), iteration)
+        assert [(event["learner"], event["reason"]) for event in events(controller, "lost")] == [(0, "unresponsive")]
+
+
+def test_badly_conditioned_shares_wait_for_a_better_one_but_not_long():
+    """Rows 0 and 1 are almost parallel; row 2 is late by 0.5 s, which is worth waiting for, or by a minute, which is not."""
+    from ppr.methods.codedmarl.codes.code import from_matrix
+
+    matrix = np.vstack([np.eye(4), np.eye(4)])[[0, 1, 2, 3, 4]]
+    matrix[1] = matrix[0] + np.array([0, 1e-6, 0, 0])
+    matrix[4] = [0, 1, 0, 0]
+    code = from_matrix(matrix, "real64")
+    for delay, wait, conditioned in ((0.5, 0.6, True), (60.0, 1.2, False)):
+        with controlled(code, {0: {4: delay}}, max_cond=1e4, grace=1.0) as controller:
+            got = controller.iterate(0, arrays())
+            assert got.wait == pytest.approx(wait, abs=0.11)
+            assert (got.condition < 1e4) == conditioned
+            for agent, vector in enumerate(got.vectors):
+                np.testing.assert_allclose(vector, expected(X, 0, agent), rtol=1e-6 if conditioned else 1e-3, atol=1e-3)
+
+
+def test_real_decoding_is_close():
+    code = build("mds", 7, AGENTS, field="real64")
+    with controlled(code) as controller:
+        got = controller.iterate(0, arrays())
+        for agent, vector in enumerate(got.vectors):
+            np.testing.assert_allclose(vector, expected(X, 0, agent), rtol=1e-6, atol=1e-6)
+
+
+def test_learners_that_differ_are_named_once_and_shares_become_real_numbers(tmp_path, caplog):
+    """One of six real processes computes other last bits: both sides are named, and the training goes on with real64."""
+    odd = tmp_path / "odd"
+    odd.touch()
+    code = build("mds", 6, AGENTS, field="gf256")
+    with (
+        caplog.at_level(logging.WARNING, logger="ppr"),
+        controlled(code, engine=LocalEngine(spares=0), toy=Toy(odd=odd), folder=tmp_path / "run") as controller,
+    ):
+        for iteration in itertools.count():
+            got = controller.iterate(iteration, arrays())
+            for agent, vector in enumerate(got.vectors):
+                np.testing.assert_allclose(vector, expected(X, iteration, agent), rtol=1e-5, atol=1e-5)
+            if controller.code.field == "real64" and iteration > 10:
+                break
+            assert iteration < 200
+    (event,) = events(controller, "disagreement")
+    first, second = event["learners"]
+    assert first != second
+    warnings = [record.getMessage() for record in caplog.records if "different updates" in record.getMessage()]
+    assert len(warnings) == 1
+    assert f"learners {first} and {second} computed different updates of agent {event['agent']}" in warnings[0]
+
+
+def test_an_error_of_a_computation_is_the_trainings():
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, toy=Toy(fails=2)) as controller, pytest.raises(PprError, match="agent 2: not finite"):
+        controller.iterate(0, arrays())
+
+
+def test_a_bug_in_a_computation_shows_the_learners_traceback():
+    def broken(*_given: object) -> np.ndarray:
+        raise ZeroDivisionError("here")
+
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, toy=broken) as controller, pytest.raises(RuntimeError, match=r"(?s)learner \d failed in iteration 0.*in broken"):
+        controller.iterate(0, arrays())
+
+
+def test_it_stops_when_told_to_while_it_waits():
+    code = build("uncoded", 4, AGENTS, field="gf256")
+    with controlled(code, {0: {0: 3.0}}) as controller:
+        controller.stop.set()
+        with pytest.raises(Stopped):
+            controller.iterate(0, arrays())
+        controller.stop.clear()
+        assert right(controller.iterate(1, arrays()), 1)
+
+
+def test_what_is_written_down(tmp_path):
+    code = build("balanced", 6, AGENTS, tolerance=2, field="gf256")
+    late = dict.fromkeys(range(6), 0.3)  # so that those with another fault come first, however busy the machine is
+    faults = {1: late | {0: 20.0, 1: "kill"}, 2: late | {2: "corrupt"}}
+    with controlled(code, faults, engine=LocalEngine(spares=1), folder=tmp_path) as controller:
+        for iteration in range(5):
+            assert right(controller.iterate(iteration, arrays()), iteration)
+            controller.journal.flush()
+            time.sleep(0.05)
+        record = read_members(tmp_path)
+        assert record is not None
+        assert {one["pid"] for one in record["learners"]} == {member.pid for member in controller.engine.members()}
+        assert sorted(one["learner"] for one in record["learners"] if one["learner"] is not None) == list(range(6))
+        controller.journal.close()
+    assert not (tmp_path / "learners.json").exists()
+    lines = (tmp_path / "shares.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    outcomes = {(row["iteration"], row["learner"]): row for row in rows}
+    assert outcomes["1", "0"]["outcome"] == "abandoned"
+    assert float(outcomes["1", "0"]["delay"]) == 20
+    assert outcomes["1", "1"]["outcome"] == "lost"
+    assert outcomes["2", "2"]["outcome"] == "corrupt"
+    assert all(int(row["weight"]) == code.weights[int(row["learner"])] for row in rows)
+    used = [row for row in rows if row["outcome"] == "used"]
+    assert all(0 < float(row["first"]) <= float(row["seconds"]) for row in used)
+    assert all(0 <= float(row["submitted"]) < float(row["received"]) for row in used)
+    kinds = [json.loads(line)["event"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert kinds.count("lost") == kinds.count("back") == 1
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert parquet.read_table(tmp_path / "shares.parquet").num_rows == len(rows)
+
+
+def test_a_journal_that_goes_on_forgets_what_was_written_too_much(tmp_path):
+    (tmp_path / "shares.csv").write_text("wrong,header\n0,1,a\n4,1,b\n5,1,c\n6,1")
+    (tmp_path / "events.jsonl").write_text('{"iteration": 4, "event": "x"}\n{"iteration": 5, "event": "y"}\n{"iter')
+    Journal(tmp_path, start=5)
+    assert [line.split(",")[0] for line in (tmp_path / "shares.csv").read_text().splitlines()] == ["iteration", "0", "4"]
+    assert (tmp_path / "events.jsonl").read_text() == '{"iteration": 4, "event": "x"}\n'
+
+
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_a_learner_killed_in_mid_iteration_costs_no_waiting_and_is_back_soon(name, request):
+    """SIGKILL of real processes: the others' shares are enough, the place is filled within 3 iterations, the results are right."""
+    engine: Engine
+    if name == "ray":
+        request.getfixturevalue("ray_cluster")
+        from ppr.methods.codedmarl.learners.on_ray import RayEngine
+
+        engine = RayEngine(spares=1)
+    else:
+        engine = LocalEngine(spares=1)
+    code = build("mds", 6, AGENTS, field="gf256")
+    with controlled(code, {1: {2: "kill"}}, engine=engine, timeout=60.0, toy=Toy(seconds=0.01)) as controller:
+        deadline = time.monotonic() + 60
+        while engine.ready() and len(engine.members()) < 7 and time.monotonic() < deadline:
+            time.sleep(0.05)  # the spare starts too
+        before = {member.learner: member.pid for member in engine.members()}
+        for iteration in range(2):
+            got = controller.iterate(iteration, arrays())
+            assert right(got, iteration)
+            assert got.reissued == 0
+            assert got.wait < 20
+        assert 2 not in got.used
+        deadline = time.monotonic() + 60
+        while not events(controller, "lost"):
+            # Ray takes a second to notice; iterations go on meanwhile.
+            iteration += 1
+            assert right(controller.iterate(iteration, arrays()), iteration)
+            assert time.monotonic() < deadline
+        for later in range(iteration + 1, iteration + 4):
+            assert right(controller.iterate(later, arrays()), later)
+        (back,) = events(controller, "back")
+        (lost,) = events(controller, "lost")
+        assert back["learner"] == lost["learner"] == 2
+        assert back["iteration"] - lost["iteration"] <= 3
+        after = {member.learner: member.pid for member in engine.members()}
+        assert {learner for learner in range(6) if before[learner] != after[learner]} == {2}

@@ -1,0 +1,99 @@
+"""Run directories: never silently reused, readable after a crash."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ppr.methods.common.config import BaseTrainConfig
+from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.running.run import Run, restore_rng, rng_state
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    started = Run(tmp_path / "run")
+    started.start(BaseTrainConfig(epochs=3, seed=9))
+    return started
+
+
+def test_the_configuration_comes_back(run):
+    assert run.config(BaseTrainConfig) == BaseTrainConfig(epochs=3, seed=9)
+
+
+def test_an_earlier_run_is_kept_unless_asked(run):
+    run.log({"epoch": 1, "mae": 0.5})
+    (run.path / "my notes.txt").write_text("keep me")
+    with pytest.raises(UsageError, match="holds an earlier run"):
+        run.start(BaseTrainConfig())
+    assert len(run.history()) == 1
+    run.start(BaseTrainConfig(), overwrite=True)
+    assert run.history() == []
+    assert (run.path / "my notes.txt").read_text() == "keep me"
+
+
+def test_a_file_is_not_a_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        Run(tmp_path / "file").start(BaseTrainConfig())
+    with pytest.raises(UsageError, match="not a run directory"):
+        Run(tmp_path / "nowhere").config(BaseTrainConfig)
+
+
+def test_records_are_announced_and_kept(tmp_path):
+    seen: list[dict[str, object]] = []
+    run = Run(tmp_path, announce=seen.append)
+    run.log({"epoch": 1, "mae": 0.5})
+    assert seen == [{"epoch": 1, "mae": 0.5}]
+    assert run.history()[0] | {"time": 0} == {"epoch": 1, "mae": 0.5, "time": 0}
+
+
+def test_a_half_written_line_is_passed_over(run):
+    run.log({"epoch": 1, "mae": 0.5})
+    with run.metrics.open("a") as stream:
+        stream.write('{"epoch": 2, "ma')
+    assert [record["epoch"] for record in run.history()] == [1]
+    run.truncate_history(1)
+    run.log({"epoch": 2, "mae": 0.4})
+    assert [record["epoch"] for record in run.history()] == [1, 2]
+
+
+def test_epochs_after_the_resumed_one_are_forgotten(run):
+    for epoch in (1, 2, 3):
+        run.log({"epoch": epoch, "mae": 0.5 / epoch})
+    run.truncate_history(2)
+    assert [record["epoch"] for record in run.history()] == [1, 2]
+
+
+def test_the_state_comes_back(run):
+    state = {"position": {"epoch": 2, "best": 0.25}, "network": {"w": torch.randn(3)}}
+    run.save_state(state)
+    loaded = run.load_state()
+    assert loaded["position"] == state["position"]
+    assert torch.equal(loaded["network"]["w"], state["network"]["w"])
+
+
+def test_a_missing_or_damaged_state_is_named(run):
+    with pytest.raises(UsageError, match="nothing to resume"):
+        run.load_state()
+    run.save_state({"a": torch.zeros(100)})
+    run.resume.write_bytes(run.resume.read_bytes()[:-50])
+    with pytest.raises(PprError, match=r"resume\.pt: damaged"):
+        run.load_state()
+
+
+def test_random_numbers_go_on_where_they_stopped():
+    state = rng_state()
+    expected = torch.rand(4)
+    torch.rand(100)
+    restore_rng(state)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_curves_are_drawn_from_what_was_logged(run):
+    run.draw_curves()
+    assert not (run.path / "curves.png").exists()
+    for epoch in (1, 2):
+        run.log({"epoch": epoch, "mae": 0.5 / epoch, "loss": 1.0 / epoch})
+    run.draw_curves()
+    assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
