@@ -9,10 +9,11 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from ..common.config import BaseConfig, BaseTrainConfig
 
 Arch = Literal["fast", "improved", "paper"]
+NOISE_STD = 0.2  # of the latent generator's input
 
 
 class NetworkConfig(BaseConfig):
-    """The size and form of an autoencoder; the defaults are `fast`, the others come from `RECIPES`."""
+    """The size and form of an autoencoder; the defaults are `fast`, the others come from `PRESETS`."""
 
     arch: Arch = Field("fast", description="fast (this package), improved (the authors' 2020 code) or paper (CVPR 2019)")
     z_dim: PositiveInt = Field(128, description="length of a shape's code (paper: 128, improved: 256)")
@@ -67,10 +68,60 @@ class TrainConfig(NetworkConfig, ScheduledAdamConfig):
     val_shapes: PositiveInt = Field(48, description="shapes of each split on which an epoch is validated")
 
 
+class SvrTrainConfig(ScheduledAdamConfig):
+    """Training of single-view reconstruction (IM-SVR). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
+
+    checkpoint: str = Field("", description="checkpoint of the autoencoder whose codes are to be recognised")
+    data: list[str] = Field(default_factory=list, description=".npz of box unions or HDF5 with `pixels`; empty: bundled chairs")
+    codes: str = Field("", description="HDF5 with the codes (zs) of the shapes in an HDF5 of pictures; empty: found or computed")
+    width: PositiveInt = Field(16, description="width of the image encoder (paper: 64)")
+    epochs: PositiveInt = Field(40, description="passes over the shapes, with one view of each (improved: 1000, paper: 2000)")
+    batch: PositiveInt = Field(32, description="views a step (paper: 64)")
+    views: NonNegativeInt = Field(0, description="rendered views of a shape to choose from (paper: 24); 0 draws a new one every time")
+    jitter: float = Field(0.8, ge=0, le=1, description="share of the views that are shifted, scaled and changed in brightness (paper: 0)")
+    copies: NonNegativeInt = Field(0, description="deformed copies of each box union to learn too, with the codes the encoder gives them")
+    val_shapes: PositiveInt = Field(128, description="held-out shapes on which an epoch is validated")
+
+
+class GanTrainConfig(AdamConfig):
+    """Training of the latent GAN (IM-GAN). The defaults are the fast recipe; `--recipe paper` gives the authors'."""
+
+    data: list[str] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
+    noise_dim: PositiveInt = Field(128, description="length of the generator's noise (improved: 256)")
+    noise_std: PositiveFloat = Field(NOISE_STD, description="standard deviation of the noise")
+    width: PositiveInt = Field(256, description="of the two hidden layers of generator and critic (paper: 2048)")
+    epochs: PositiveInt = Field(200, description="passes over the codes (paper: 10,000)")
+    batch: PositiveInt = Field(50, description="codes a step")
+    lr: PositiveFloat = Field(5e-4, description="learning rate of both Adams (paper: 5e-5)")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first decay")
+    init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
+    penalty: PositiveFloat = Field(10.0, description="weight of the gradient penalty")
+    critic_steps: PositiveInt = Field(5, description="steps of the critic before each of the generator (paper: 1)")
+    every: PositiveInt = Field(25, description="epochs between checkpoints (paper: 1,000)")
+
+
+class PlanarTrainConfig(ScheduledAdamConfig):
+    """Training of the two-dimensional autoencoder. The defaults are the fast recipe; `--recipe paper` gives the authors'."""
+
+    data: list[str] = Field(default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places")
+    z_dim: PositiveInt = Field(32, description="length of an image's code (paper: 100)")
+    ef_dim: PositiveInt = Field(16, description="width of the encoder")
+    gf_dim: PositiveInt = Field(8, description="width of the decoder (paper: 64)")
+    octaves: NonNegativeInt = Field(2, description="Fourier octaves appended to a pixel's coordinates (paper: 0)")
+    points: NonNegativeInt = Field(
+        512, description="pixels of each image a step, half of them in and around the figure; 0 takes all (paper)"
+    )
+    loss: Literal["bce", "mse"] = Field("bce", description="binary cross-entropy, or the mean squared error of the paper")
+    init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
+    epochs: PositiveInt = Field(30, description="passes over the images")
+    batch: PositiveInt = Field(16, description="images a step (paper: 1)")
+    lr: PositiveFloat = Field(3e-3, description="peak learning rate of Adam (paper: 5e-5)")
+
+
 #: How the authors train the autoencoders and IM-SVR.
-AUTHORS_ADAM: dict[str, Any] = {"lr": 5e-5, "beta1": 0.5, "schedule": "constant"}
+_AUTHORS_ADAM: dict[str, Any] = {"lr": 5e-5, "beta1": 0.5, "schedule": "constant"}
 #: What the authors' code does, as far as it differs from `fast`.
-_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {
+_AUTHORS: dict[str, Any] = _AUTHORS_ADAM | {
     "ef_dim": 32,
     "gf_dim": 128,
     "octaves": 0,
@@ -83,8 +134,27 @@ _AUTHORS: dict[str, Any] = AUTHORS_ADAM | {
     "progressive": True,
     "loss": "mse",
 }
-RECIPES: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
     "improved": _AUTHORS | {"arch": "improved", "skips": 0, "z_dim": 256, "output": "clamp", "batch": 32, "points": 4096, "epochs": 600},
     "paper": _AUTHORS | {"arch": "paper", "skips": 4, "z_dim": 128, "output": "sigmoid", "batch": 1, "points": 32768, "epochs": 200},
 }
+_SVR_AUTHORS: dict[str, Any] = _AUTHORS_ADAM | {"width": 64, "batch": 64, "views": 24, "jitter": 0.0}
+SVR_PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "improved": _SVR_AUTHORS | {"epochs": 1000},
+    "paper": _SVR_AUTHORS | {"epochs": 2000},
+}
+_GAN_AUTHORS: dict[str, Any] = {"width": 2048, "epochs": 10_000, "lr": 5e-5, "critic_steps": 1, "init_scheme": "paper", "every": 1000}
+GAN_PRESETS: dict[str, dict[str, Any]] = {"fast": {}, "improved": _GAN_AUTHORS | {"noise_dim": 256}, "paper": _GAN_AUTHORS}
+_PLANAR_AUTHORS: dict[str, Any] = _AUTHORS_ADAM | {
+    "z_dim": 100,
+    "gf_dim": 64,
+    "octaves": 0,
+    "points": 0,
+    "loss": "mse",
+    "init_scheme": "paper",
+    "epochs": 400,
+    "batch": 1,
+}
+PLANAR_PRESETS: dict[str, dict[str, Any]] = {"fast": {}, "paper": _PLANAR_AUTHORS}

@@ -13,7 +13,7 @@ from ppr.exports import imnet
 from ppr.exports.onnx import session, signature
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
-from ppr.methods.imnet.config import RECIPES, NetworkConfig
+from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.models.svr import SingleView
 from ppr.methods.imnet.network import AutoEncoder
@@ -23,7 +23,7 @@ COUNTS = [1, 7, 100_000]
 
 
 def random_model(path, arch="fast"):
-    settings = {key: value for key, value in RECIPES[arch].items() if key in NetworkConfig.model_fields}
+    settings = {key: value for key, value in PRESETS[arch].items() if key in NetworkConfig.model_fields}
     config = NetworkConfig(**settings | {"z_dim": Z, "ef_dim": 2, "gf_dim": 4, "init_scheme": "he"})
     torch.manual_seed(0)
     network = AutoEncoder(config).eval()

@@ -8,12 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ...common.errors import PprError, UsageError
@@ -21,36 +20,15 @@ from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ...common.running.devices import launch
 from ...common.running.interrupts import interruptible
 from ...common.running.run import Progress, Run
-from ..config import AdamConfig
+from ..config import GanTrainConfig
 from ..network import SLOPE
 from ..shapes.hdf5 import read_codes
 from .optimizer import adam
-from .prior import NOISE_STD, prior_diagnostics
+from .prior import prior_diagnostics
 
 log = logging.getLogger("ppr")
 METHOD = "imnet-gan"
 DIAGNOSED = 1024  # samples by which a checkpoint is judged
-
-
-class GanTrainConfig(AdamConfig):
-    """Training of the latent GAN (IM-GAN). The defaults are the fast recipe; `--recipe paper` gives the authors'."""
-
-    data: list[str] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
-    noise_dim: PositiveInt = Field(128, description="length of the generator's noise (improved: 256)")
-    noise_std: PositiveFloat = Field(NOISE_STD, description="standard deviation of the noise")
-    width: PositiveInt = Field(256, description="of the two hidden layers of generator and critic (paper: 2048)")
-    epochs: PositiveInt = Field(200, description="passes over the codes (paper: 10,000)")
-    batch: PositiveInt = Field(50, description="codes a step")
-    lr: PositiveFloat = Field(5e-4, description="learning rate of both Adams (paper: 5e-5)")
-    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first decay")
-    init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
-    penalty: PositiveFloat = Field(10.0, description="weight of the gradient penalty")
-    critic_steps: PositiveInt = Field(5, description="steps of the critic before each of the generator (paper: 1)")
-    every: PositiveInt = Field(25, description="epochs between checkpoints (paper: 1,000)")
-
-
-_AUTHORS: dict[str, Any] = {"width": 2048, "epochs": 10_000, "lr": 5e-5, "critic_steps": 1, "init_scheme": "paper", "every": 1000}
-GAN_RECIPES: dict[str, dict[str, Any]] = {"fast": {}, "improved": _AUTHORS | {"noise_dim": 256}, "paper": _AUTHORS}
 
 
 class Perceptron(nn.Module):

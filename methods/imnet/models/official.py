@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...common.errors import PprError
 from ...common.reading.files import refuse_existing
 from ...common.running.checkpoint import Meta, load_state, load_weights_file, save_checkpoint
-from ..config import RECIPES, NetworkConfig
+from ..config import PRESETS, NetworkConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,9 +67,9 @@ def improved_config(state: Mapping[str, Tensor], source: Path) -> NetworkConfig:
     if depth != 7 or first is None or last is None or first.ndim != 2 or not len(first) or len(first) % 8 or first.shape[1] <= 3:
         raise PprError(f"{source}: a decoder of {depth} layers, not the improved IM-NET's 7")
     encoder = state.get("encoder.conv_1.weight")
-    ef_dim = len(encoder) if encoder is not None and encoder.ndim == 5 and len(encoder) else RECIPES["improved"]["ef_dim"]
+    ef_dim = len(encoder) if encoder is not None and encoder.ndim == 5 and len(encoder) else PRESETS["improved"]["ef_dim"]
     sizes = {"z_dim": first.shape[1] - 3, "gf_dim": first.shape[0] // 8, "ef_dim": ef_dim}
-    base = {key: value for key, value in RECIPES["improved"].items() if key in NetworkConfig.model_fields}
+    base = {key: value for key, value in PRESETS["improved"].items() if key in NetworkConfig.model_fields}
     return NetworkConfig(**(base | sizes))
 
 

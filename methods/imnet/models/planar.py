@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ...common.config import validate
@@ -26,7 +24,7 @@ from ...common.running.checkpoint import Meta, load_checkpoint, load_state
 from ...common.running.devices import launch
 from ...common.running.fit import Task, fit
 from ...common.running.run import Run
-from ..config import AUTHORS_ADAM, ScheduledAdamConfig
+from ..config import PlanarTrainConfig
 from ..network import SLOPE, ImplicitDecoder
 from .optimizer import scheduled_adam
 from .planar_images import load_planar_images
@@ -38,37 +36,6 @@ LAST_WIDTH = 64
 SKIPS = 4
 VAL_IMAGES = 64
 Float = NDArray[np.float32]
-
-
-class PlanarTrainConfig(ScheduledAdamConfig):
-    """Training of the two-dimensional autoencoder. The defaults are the fast recipe; `--recipe paper` gives the authors'."""
-
-    data: list[str] = Field(default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places")
-    z_dim: PositiveInt = Field(32, description="length of an image's code (paper: 100)")
-    ef_dim: PositiveInt = Field(16, description="width of the encoder")
-    gf_dim: PositiveInt = Field(8, description="width of the decoder (paper: 64)")
-    octaves: NonNegativeInt = Field(2, description="Fourier octaves appended to a pixel's coordinates (paper: 0)")
-    points: NonNegativeInt = Field(
-        512, description="pixels of each image a step, half of them in and around the figure; 0 takes all (paper)"
-    )
-    loss: Literal["bce", "mse"] = Field("bce", description="binary cross-entropy, or the mean squared error of the paper")
-    init_scheme: Literal["he", "paper"] = Field("he", description="initial weights: He's rule, or N(0, 0.02)")
-    epochs: PositiveInt = Field(30, description="passes over the images")
-    batch: PositiveInt = Field(16, description="images a step (paper: 1)")
-    lr: PositiveFloat = Field(3e-3, description="peak learning rate of Adam (paper: 5e-5)")
-
-
-_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {
-    "z_dim": 100,
-    "gf_dim": 64,
-    "octaves": 0,
-    "points": 0,
-    "loss": "mse",
-    "init_scheme": "paper",
-    "epochs": 400,
-    "batch": 1,
-}
-PLANAR_RECIPES: dict[str, dict[str, Any]] = {"fast": {}, "paper": _AUTHORS}
 
 
 class PlanarEncoder(nn.Module):

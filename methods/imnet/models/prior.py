@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import PprError, UsageError
+from ..config import NOISE_STD
 
 Float = NDArray[np.float32]
 Kind = Literal["gan", "gaussian", "mixture"]
 KINDS: tuple[Kind, ...] = ("gan", "gaussian", "mixture")
 SLOPE = 0.02  # of the generator's leaky ReLU
-NOISE_STD = 0.2  # of the generator's input
 EDGE = 1e-4  # codes are kept that far from 0 and 1, where logits are infinite
 NEIGHBOURS = 8
 DRAWS = 16  # before it is said that only training codes come out

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ...common.errors import PprError, UsageError
@@ -22,7 +21,7 @@ from ...common.running.checkpoint import Checkpoint, Meta, load_checkpoint, load
 from ...common.running.devices import launch
 from ...common.running.fit import Task, fit
 from ...common.running.run import Run
-from ..config import AUTHORS_ADAM, ScheduledAdamConfig
+from ..config import SvrTrainConfig
 from ..data import BoxShapes, Index, TrainBatches
 from ..shapes.hdf5 import dataset, open_hdf5, read_codes
 from ..sources import fingerprint, load_shapes
@@ -34,29 +33,6 @@ from .renderings import BoxPictures, FilePictures, Pictures, as_views, jittered
 log = logging.getLogger("ppr")
 METHOD = "imnet-svr"
 VAL_VIEWS = 4  # of each held-out shape
-
-
-class SvrTrainConfig(ScheduledAdamConfig):
-    """Training of single-view reconstruction (IM-SVR). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
-
-    checkpoint: str = Field("", description="checkpoint of the autoencoder whose codes are to be recognised")
-    data: list[str] = Field(default_factory=list, description=".npz of box unions or HDF5 with `pixels`; empty: bundled chairs")
-    codes: str = Field("", description="HDF5 with the codes (zs) of the shapes in an HDF5 of pictures; empty: found or computed")
-    width: PositiveInt = Field(16, description="width of the image encoder (paper: 64)")
-    epochs: PositiveInt = Field(40, description="passes over the shapes, with one view of each (improved: 1000, paper: 2000)")
-    batch: PositiveInt = Field(32, description="views a step (paper: 64)")
-    views: NonNegativeInt = Field(0, description="rendered views of a shape to choose from (paper: 24); 0 draws a new one every time")
-    jitter: float = Field(0.8, ge=0, le=1, description="share of the views that are shifted, scaled and changed in brightness (paper: 0)")
-    copies: NonNegativeInt = Field(0, description="deformed copies of each box union to learn too, with the codes the encoder gives them")
-    val_shapes: PositiveInt = Field(128, description="held-out shapes on which an epoch is validated")
-
-
-_AUTHORS: dict[str, Any] = AUTHORS_ADAM | {"width": 64, "batch": 64, "views": 24, "jitter": 0.0}
-SVR_RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {},
-    "improved": _AUTHORS | {"epochs": 1000},
-    "paper": _AUTHORS | {"epochs": 2000},
-}
 
 
 class SingleView(nn.Module):
@@ -97,20 +73,40 @@ def load_pairs(config: SvrTrainConfig, device: torch.device) -> tuple[PairSource
     Raises:
         UsageError, PprError: the autoencoder or the data are absent, unfit, or do not belong together.
     """
+    checkpoint, pictures = _autoencoder(config), _pictures(config)
+    if isinstance(pictures, FilePictures):
+        codes = _codes_of_file(pictures, config, checkpoint, device)
+        data = {"file": pictures.path.name, "train": len(pictures.train), "held_out": len(pictures.held_out), "views": pictures.views}
+        return PairSource(pictures, codes), checkpoint, data
+    data = fingerprint(pictures, config.data)
+    return PairSource(*_codes_of_boxes(pictures, config, checkpoint, data, device)), checkpoint, data
+
+
+def check_pairs(config: SvrTrainConfig) -> None:
+    """Find an autoencoder or data that cannot be used, without encoding a shape.
+
+    Raises:
+        UsageError, PprError: as `load_pairs`, but for codes that do not belong to the pictures.
+    """
+    _autoencoder(config)
+    _pictures(config)
+
+
+def _autoencoder(config: SvrTrainConfig) -> Checkpoint:
     if not config.checkpoint:
         raise UsageError("single-view training needs the checkpoint of an autoencoder", hint="train one with `ppr imnet train`")
-    checkpoint = load_checkpoint(Path(config.checkpoint), method="imnet")
+    return load_checkpoint(Path(config.checkpoint), method="imnet")
+
+
+def _pictures(config: SvrTrainConfig) -> FilePictures | BoxShapes:
+    """The pictures of an HDF5, or box unions, of which pictures can be rendered."""
     path = Path(config.data[0]) if config.data else Path()
     if path.suffix in (".h5", ".hdf5"):
-        pictures = FilePictures(path)
-        codes = _codes_of_file(pictures, config, checkpoint, device)
-        data = {"file": path.name, "train": len(pictures.train), "held_out": len(pictures.held_out), "views": pictures.views}
-        return PairSource(pictures, codes), checkpoint, data
+        return FilePictures(path)
     shapes = load_shapes(config.data)
     if not isinstance(shapes, BoxShapes):
         raise UsageError(f"{path}: has no pictures", hint="give HDF5 with `pixels`, or .npz of box unions, which can be rendered")
-    data = fingerprint(shapes, config.data)
-    return PairSource(*_codes_of_boxes(shapes, config, checkpoint, data, device)), checkpoint, data
+    return shapes
 
 
 def _codes_of_boxes(

@@ -89,7 +89,7 @@ def test_a_wrong_training_is_refused_before_a_run_is_made(ppr, tmp_path, argumen
 def test_the_printed_configuration_is_accepted(ppr, tmp_path, model):
     import yaml
 
-    from ppr.cli.imnet.train import config_class
+    from ppr.methods.imnet.tasks import TASKS
 
     text = ppr("imnet", "config", "--model", model).out
-    assert config_class(model)[0](**yaml.safe_load(text)) == config_class(model)[0]()
+    assert TASKS[model].config(**yaml.safe_load(text)) == TASKS[model].config()

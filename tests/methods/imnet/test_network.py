@@ -9,13 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ppr.methods.imnet.config import RECIPES, NetworkConfig
+from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.models import field
 from ppr.methods.imnet.network import AutoEncoder, ImplicitDecoder, VoxelEncoder, activation, fourier_features
 
 
 def recipe(arch, **changes):
-    settings = {key: value for key, value in RECIPES[arch].items() if key in NetworkConfig.model_fields}
+    settings = {key: value for key, value in PRESETS[arch].items() if key in NetworkConfig.model_fields}
     return NetworkConfig(**settings | changes)
 
 

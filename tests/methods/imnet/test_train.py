@@ -12,7 +12,7 @@ import torch
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.running.run import Run
-from ppr.methods.imnet.config import RECIPES, TrainConfig
+from ppr.methods.imnet.config import PRESETS, TrainConfig
 from ppr.methods.imnet.data import BoxShapes, IoUSample, TrainBatches, voxel_centres
 from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.network import AutoEncoder
@@ -109,7 +109,7 @@ def test_another_training_starts_from_a_finished_one(tmp_path, overfitted):
 
 def test_starting_from_another_architecture_is_refused(tmp_path, table):
     other = {"arch": "improved", "gf_dim": 4, "ef_dim": 2, "z_dim": 6}
-    network = AutoEncoder(TrainConfig(**RECIPES["improved"] | other))
+    network = AutoEncoder(TrainConfig(**PRESETS["improved"] | other))
     meta = Meta(method="imnet", arch="improved", config=network.config.model_dump())
     path = save_checkpoint(tmp_path / "improved.safetensors", network.state_dict(), meta)
     config = TrainConfig(data=[str(table)], init=str(path), **SMALL)
@@ -129,7 +129,7 @@ def test_starting_from_another_size_is_refused(tmp_path, table):
 
 @pytest.mark.parametrize("recipe", ["improved", "paper"])
 def test_the_authors_recipes_train(tmp_path, table, recipe):
-    config = TrainConfig(**RECIPES[recipe] | SMALL | {"data": [str(table)], "epochs": 4, "init_scheme": "he", "lr": 1e-2, "points": 256})
+    config = TrainConfig(**PRESETS[recipe] | SMALL | {"data": [str(table)], "epochs": 4, "init_scheme": "he", "lr": 1e-2, "points": 256})
     run = started(tmp_path / "run", config)
     train(config, run)
     history = run.history()
@@ -141,7 +141,7 @@ def test_the_authors_recipes_train(tmp_path, table, recipe):
 
 
 def test_the_recipes_are_the_published_ones():
-    paper, improved = (TrainConfig(**RECIPES[name]) for name in ("paper", "improved"))
+    paper, improved = (TrainConfig(**PRESETS[name]) for name in ("paper", "improved"))
     assert (paper.output, paper.skips, paper.z_dim, paper.batch, paper.norm) == ("sigmoid", 4, 128, 1, "batch")
     assert (improved.output, improved.skips, improved.z_dim, improved.batch, improved.norm) == ("clamp", 0, 256, 32, "instance")
     for recipe in (paper, improved):

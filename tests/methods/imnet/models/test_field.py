@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.imnet.config import RECIPES, NetworkConfig
+from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.models.field import CHUNK, CodeField, Decoder, check_code, cores, limited
 from ppr.methods.imnet.network import ImplicitDecoder
 
@@ -23,7 +23,7 @@ Z = 7
 
 def make(arch, **changes):
     """A torch decoder whose output varies, and its configuration."""
-    recipe = {key: value for key, value in RECIPES[arch].items() if key in NetworkConfig.model_fields}
+    recipe = {key: value for key, value in PRESETS[arch].items() if key in NetworkConfig.model_fields}
     config = NetworkConfig(**recipe | {"gf_dim": 8, "z_dim": Z} | changes)
     torch.manual_seed(0)
     network = ImplicitDecoder(config.z_dim, config.decoder_widths, config.skips, config.octaves, config.output)

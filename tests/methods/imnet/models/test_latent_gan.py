@@ -13,10 +13,9 @@ from torch import nn
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.running.run import Run
+from ppr.methods.imnet.config import GAN_PRESETS, GanTrainConfig
 from ppr.methods.imnet.models.latent_gan import (
-    GAN_RECIPES,
     Critic,
-    GanTrainConfig,
     LatentGan,
     LatentGenerator,
     gradient_penalty,
@@ -77,7 +76,7 @@ def test_the_sizes_and_initial_weights_of_the_paper():
     codes = generator(torch.randn(5, 128))
     assert codes.shape == (5, 128)
     assert 0 < codes.min() < codes.max() < 1
-    paper = GanTrainConfig(**GAN_RECIPES["paper"])
+    paper = GanTrainConfig(**GAN_PRESETS["paper"])
     assert (paper.width, paper.epochs, paper.lr, paper.beta1, paper.batch, paper.penalty) == (2048, 10_000, 5e-5, 0.5, 50, 10)
     assert paper.critic_steps == 1
     assert (paper.noise_dim, paper.noise_std) == (128, 0.2)

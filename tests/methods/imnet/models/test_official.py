@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import load_checkpoint
-from ppr.methods.imnet.config import RECIPES, NetworkConfig
+from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.models.image_encoder import ImageEncoder
 from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.models.official import import_official, improved_config
@@ -129,7 +129,7 @@ def test_the_file_says_what_it_is(imported, state):
 
 
 def test_sizes_are_read_from_the_tensors_of_the_full_network():
-    full = NetworkConfig(**{key: value for key, value in RECIPES["improved"].items() if key in NetworkConfig.model_fields})
+    full = NetworkConfig(**{key: value for key, value in PRESETS["improved"].items() if key in NetworkConfig.model_fields})
     state = {"generator.linear_1.weight": (1024, 259), "generator.linear_7.weight": (1, 128), "encoder.conv_1.weight": (32, 1, 4, 4, 4)}
     found = improved_config({key: torch.empty(shape, device="meta") for key, shape in state.items()}, Path("IM_AE.pth"))
     assert found == full

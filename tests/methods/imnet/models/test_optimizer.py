@@ -8,14 +8,21 @@ import yaml
 
 from ppr.methods.common.config import load_config, validate
 from ppr.methods.common.running.checkpoint import load_checkpoint
-from ppr.methods.imnet.config import RECIPES, TrainConfig
-from ppr.methods.imnet.models.latent_gan import GAN_RECIPES, GanTrainConfig, LatentGan
+from ppr.methods.imnet.config import (
+    GAN_PRESETS,
+    PLANAR_PRESETS,
+    PRESETS,
+    SVR_PRESETS,
+    GanTrainConfig,
+    PlanarTrainConfig,
+    SvrTrainConfig,
+    TrainConfig,
+)
+from ppr.methods.imnet.models.latent_gan import LatentGan
 from ppr.methods.imnet.models.optimizer import scheduled_adam
-from ppr.methods.imnet.models.planar import PLANAR_RECIPES, PlanarTrainConfig
-from ppr.methods.imnet.models.svr import SVR_RECIPES, SvrTrainConfig
 from ppr.methods.imnet.weights import EMBEDDED
 
-SCHEDULED = [(TrainConfig, RECIPES), (SvrTrainConfig, SVR_RECIPES), (PlanarTrainConfig, PLANAR_RECIPES)]
+SCHEDULED = [(TrainConfig, PRESETS), (SvrTrainConfig, SVR_PRESETS), (PlanarTrainConfig, PLANAR_PRESETS)]
 #: Peak rate, first decay and schedule of the fast recipe, as they were when each class spelled them out.
 FAST = {TrainConfig: (1e-3, 0.9, "cosine"), SvrTrainConfig: (1e-3, 0.9, "cosine"), PlanarTrainConfig: (3e-3, 0.9, "cosine")}
 
@@ -30,7 +37,7 @@ def test_every_recipe_has_its_rate_decay_and_schedule(cls, recipes):
 
 def test_the_gans_adam_has_no_schedule():
     assert "schedule" not in GanTrainConfig.model_fields
-    assert [(config.lr, config.beta1) for config in (load_config(GanTrainConfig, base=base) for base in GAN_RECIPES.values())] == [
+    assert [(config.lr, config.beta1) for config in (load_config(GanTrainConfig, base=base) for base in GAN_PRESETS.values())] == [
         (5e-4, 0.5),
         (5e-5, 0.5),
         (5e-5, 0.5),

@@ -13,13 +13,12 @@ from scipy import ndimage
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import load_checkpoint
+from ppr.methods.imnet.config import PLANAR_PRESETS, PlanarTrainConfig
 from ppr.methods.imnet.models.planar import (
-    PLANAR_RECIPES,
     PixelBatches,
     PlanarAutoEncoder,
     PlanarDecoder,
     PlanarEncoder,
-    PlanarTrainConfig,
     decode,
     encode_images,
     image_iou,
@@ -216,7 +215,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path):
 
 
 def test_the_papers_recipe_is_the_papers():
-    paper = PlanarTrainConfig(**PLANAR_RECIPES["paper"])
+    paper = PlanarTrainConfig(**PLANAR_PRESETS["paper"])
     assert (paper.z_dim, paper.ef_dim, paper.gf_dim, paper.octaves, paper.points) == (100, 16, 64, 0, 0)
     assert (paper.loss, paper.lr, paper.beta1, paper.init_scheme) == ("mse", 5e-5, 0.5, "paper")
     network = PlanarAutoEncoder(28, paper)

@@ -11,11 +11,11 @@ from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.files import sha256
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.running.fit import warm_cosine
-from ppr.methods.imnet.config import NetworkConfig
+from ppr.methods.imnet.config import SVR_PRESETS, NetworkConfig, SvrTrainConfig
 from ppr.methods.imnet.data import BoxShapes
 from ppr.methods.imnet.models.encoding import encode, load_encoder
 from ppr.methods.imnet.models.renderings import BoxPictures, FilePictures, as_views, jittered
-from ppr.methods.imnet.models.svr import SVR_RECIPES, SvrTrainConfig, Validation, load_image_encoder, load_pairs, train_svr
+from ppr.methods.imnet.models.svr import Validation, load_image_encoder, load_pairs, train_svr
 from ppr.methods.imnet.network import AutoEncoder
 from ppr.methods.imnet.shapes.boxes import load_boxes
 from ppr.methods.imnet.shapes.hdf5 import write_codes
@@ -238,9 +238,9 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path, autoencoder, ta
 
 
 def test_the_authors_recipe_is_theirs():
-    paper = SvrTrainConfig(**SVR_RECIPES["paper"])
+    paper = SvrTrainConfig(**SVR_PRESETS["paper"])
     assert (paper.width, paper.lr, paper.beta1, paper.batch, paper.epochs, paper.views) == (64, 5e-5, 0.5, 64, 2000, 24)
-    assert SvrTrainConfig(**SVR_RECIPES["improved"]).epochs == 1000
+    assert SvrTrainConfig(**SVR_PRESETS["improved"]).epochs == 1000
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth():
