@@ -17,7 +17,7 @@ from ppr.methods.common.reading.files import atomic_path
 from ppr.methods.common.running.checkpoint import Meta, package_version
 from ppr.methods.saliency.data import normalize
 from ppr.methods.saliency.folding import fold_batch_norm
-from ppr.methods.saliency.infer import fit
+from ppr.methods.saliency.infer import resize_to_side
 from ppr.methods.saliency.network import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, RAS, Normalization
 from ppr.methods.saliency.trunks import MobileNetV2
 
@@ -170,7 +170,7 @@ def to_onnx(
     if request.precision == "fp16w":
         model = exporter.store_half(model)
     if request.precision == "int8":
-        feeds = [{"image": normalize(fit(photo, side), architecture.normalization)[None].numpy()} for photo in calibration]
+        feeds = [{"image": normalize(resize_to_side(photo, side), architecture.normalization)[None].numpy()} for photo in calibration]
         if not feeds:
             raise UsageError("--precision int8: needs images to calibrate on", hint="--calibration PATH")
         model = exporter.quantize_int8(model, feeds, keep_float=float_layers(network))
@@ -239,7 +239,7 @@ def _verify(
         runtime = exporter.session(path)
         differences = []
         for photo in calibration[:32]:
-            x = normalize(fit(photo, side), normalization)[None]
+            x = normalize(resize_to_side(photo, side), normalization)[None]
             with torch.no_grad():
                 expected = graph(x)
             first = expected[0] if isinstance(expected, tuple) else expected
@@ -266,7 +266,7 @@ def _verify_preprocessing(path: Path, network: RAS, meta: Meta, side: int, calib
     worst = 0
     for photo in calibration[:5]:
         with torch.no_grad():
-            probability = graph(normalize(fit(photo, side), normalization)[None])[0, 0].numpy()
+            probability = graph(normalize(resize_to_side(photo, side), normalization)[None])[0, 0].numpy()
         expected = Saliency(probability, photo.shape[1], photo.shape[0]).mask()
         found = runtime.run(None, {"photo": photo})[0]
         worst = max(worst, int(np.abs(found.astype(int) - expected.astype(int)).max()))

@@ -80,7 +80,7 @@ def scenes(tmp_path: Path) -> Callable[..., Path]:
     def make(count: int, name: str = "data", size: tuple[int, int] = (64, 48), seed: int = 0) -> Path:
         import cv2
 
-        from ppr.methods.saliency.procedural import scene
+        from ppr.methods.saliency.pairs.procedural import scene
 
         folder = tmp_path / name
         for part in ("images", "masks"):

@@ -13,8 +13,8 @@ from ..inputs import Input
 from ._destinations import Destinations
 
 if TYPE_CHECKING:
-    from ppr.methods.saliency.refine import Refinement
-    from ppr.methods.saliency.render import Background
+    from ppr.methods.saliency.products.refine import Refinement
+    from ppr.methods.saliency.products.render import Background
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def plan_job(items: list[Input], out: Path | None, kinds: tuple[str, ...], given
     Raises:
         UsageError: choices that contradict each other.
     """
-    from ppr.methods.saliency.refine import Refinement, parse_threshold
-    from ppr.methods.saliency.render import Background
+    from ppr.methods.saliency.products.refine import Refinement, parse_threshold
+    from ppr.methods.saliency.products.render import Background
 
     pictures = tuple(dict.fromkeys(kind for kind in kinds if kind != "json")) or (() if "json" in kinds else ("mask",))
     if given["overwrite"] and given["skip_existing"]:

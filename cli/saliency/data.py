@@ -14,7 +14,7 @@ from ppr.methods.common.errors import UsageError
 from .. import options, output
 
 if TYPE_CHECKING:
-    from ppr.methods.saliency.check import Report
+    from ppr.methods.saliency.pairs.check import Report
 
 SHOWN = 8  # findings of a kind that are named in the table
 
@@ -41,7 +41,7 @@ def check(paths: tuple[str, ...], against: tuple[str, ...], as_json: bool) -> in
     Near-duplicates have 64-bit difference hashes (dHash) that differ in at most 4 bits, and 16 x 16 thumbnails that correlate by .95.
     """
     from ppr.methods.common.reading.datasets import resolve
-    from ppr.methods.saliency import check as checking
+    from ppr.methods.saliency.pairs import check as checking
 
     places, tests = [resolve(path) for path in paths], [resolve(path) for path in against]
     with output.progress("check", None) as advance:
@@ -56,7 +56,7 @@ def check(paths: tuple[str, ...], against: tuple[str, ...], as_json: bool) -> in
 
 def show(report: Report) -> None:
     """A line about the data, a table of the kinds of findings, and examples of each."""
-    from ppr.methods.saliency.check import KINDS
+    from ppr.methods.saliency.pairs.check import KINDS
 
     summary = report.summary()
     line = f"{report.pairs} pairs, {summary['errors']} errors, {summary['warnings']} warnings"
@@ -84,8 +84,8 @@ def show(report: Report) -> None:
 def prepare(paths: tuple[str, ...], out: Path, longest: int | None, quality: int, overwrite: bool) -> int:
     """Write a clean set: upright images, masks cut at > 127, all of one layout. Bad pairs are reported and left out (exit code 1)."""
     from ppr.methods.common.reading.datasets import resolve
-    from ppr.methods.saliency.pairs import find_pairs
-    from ppr.methods.saliency.prepare import prepare as write
+    from ppr.methods.saliency.pairs.find import find_pairs
+    from ppr.methods.saliency.pairs.prepare import prepare as write
 
     pairs = find_pairs([resolve(path) for path in paths]).pairs
     batch = output.Batch()
@@ -110,7 +110,7 @@ def synth(out: Path, count: int, size: str, seed: int | None, overwrite: bool) -
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(width, height) < 16:
         raise UsageError(f"--size {size}: not a size", hint="for example 256x192, at least 16 each way")
-    from ppr.methods.saliency.prepare import synthesise
+    from ppr.methods.saliency.pairs.prepare import synthesise
 
     with output.progress("synth", count) as advance:
         synthesise(out, count, (width, height), seed=seed or 0, overwrite=overwrite, done=advance)

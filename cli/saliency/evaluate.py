@@ -143,7 +143,7 @@ def score_network(
 
     from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.saliency.evaluate import evaluate as measure
-    from ppr.methods.saliency.pairs import find_pairs
+    from ppr.methods.saliency.pairs.find import find_pairs
 
     sets = [(name, find_pairs([resolve(name)]).pairs[:limit]) for name in data]
     predictor = load_predictor(network)

@@ -112,7 +112,7 @@ def calibration_photos(path: Path | None) -> list[np.ndarray]:
     from importlib.resources import files
 
     from ppr.methods.common.reading.images import SUFFIXES, decode
-    from ppr.methods.saliency.procedural import scene
+    from ppr.methods.saliency.pairs.procedural import scene
 
     from ..inputs import expand
 

@@ -73,7 +73,7 @@ def infer(
 ) -> int:
     """Predict what catches the eye in every image of INPUTS: files, folders, globs, zips, videos, or '-' for stdin."""
     from ppr.methods.common.reading.images import SUFFIXES
-    from ppr.methods.saliency.video import VIDEO_SUFFIXES
+    from ppr.methods.saliency.products.video import VIDEO_SUFFIXES
 
     recursive, fail_fast = given["recursive"], given["fail_fast"]
     batch = output.Batch(fail_fast=fail_fast)
@@ -128,7 +128,7 @@ def load_predictor(given: dict[str, Any]) -> Predictor:
 def results(predictor: Predictor, job: Job, items: list[Input], batch: output.Batch) -> Iterator[dict[str, Any] | None]:
     """Process the inputs; yields a record for each picture, and None for an input that was skipped or failed."""
     from ppr.methods.common.reading.pipeline import staged
-    from ppr.methods.saliency.video import VIDEO_SUFFIXES
+    from ppr.methods.saliency.products.video import VIDEO_SUFFIXES
 
     def load(item: Input) -> list[Photo]:
         if item.source.suffix in VIDEO_SUFFIXES:
@@ -182,7 +182,7 @@ def make(item: Input, job: Job, photo: Photo, saliency: Saliency, ms: float) -> 
     """Render and write one image's pictures; returns its record."""
     import numpy as np
 
-    from ppr.methods.saliency import refine, render
+    from ppr.methods.saliency.products import refine, render
 
     frame = photo.frame if job.frames else None
     record: dict[str, Any] = (
@@ -217,7 +217,7 @@ def make(item: Input, job: Job, photo: Photo, saliency: Saliency, ms: float) -> 
 
 def convert_video(item: Input, job: Job, predictor: Predictor) -> dict[str, Any]:
     """Render every frame of a video into a video beside it, one for the first picture kind."""
-    from ppr.methods.saliency import video
+    from ppr.methods.saliency.products import video
 
     if item.source.archive:
         raise PprError(f"{item.name}: videos inside archives are not read", hint="unpack it first")

@@ -50,7 +50,7 @@ def stream(frame_size: str, pix: str, layout: str, smooth: float, **given: Any) 
         raise UsageError(f"--size {frame_size}: not a frame size", hint=f"for example 1280x720; at most {MAX_SIDE} each way")
     if sys.stdin.isatty() or sys.stdout.isatty():
         raise UsageError("raw frames come from a pipe and go to a pipe", hint="see the example in `ppr saliency stream --help`")
-    from ppr.methods.saliency.video import Smoother, pack, raw_frames
+    from ppr.methods.saliency.products.video import Smoother, pack, raw_frames
 
     predictor, smoother = load_predictor(given), Smoother(smooth)
     count = 0

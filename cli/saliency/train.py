@@ -82,7 +82,7 @@ def build_config(
     """The configuration: recipe, then file, then options, then --set."""
     from ppr.methods.common.config import load_config
     from ppr.methods.common.reading.datasets import resolve
-    from ppr.methods.saliency.config import RECIPES, TrainConfig
+    from ppr.methods.saliency.config import PRESETS, TrainConfig
 
     values = {key: value for key, value in given.items() if value not in (None, (), [])}
     for key in ("data", "val"):
@@ -93,7 +93,7 @@ def build_config(
             values[key] = str(values[key])
     if "sizes" in values:
         values["sizes"] = list(values["sizes"])
-    base = RECIPES[recipe or "v2"]
+    base = PRESETS[recipe or "v2"]
     config = load_config(TrainConfig, config_path, overrides, base=base, **values)
     changes: dict[str, Any] = {}
     if lr:
@@ -111,6 +111,6 @@ def build_config(
 def config(recipe: str) -> None:
     """Print the default training configuration as commented YAML, ready for --config."""
     from ppr.methods.common.config import commented_yaml
-    from ppr.methods.saliency.config import RECIPES, TrainConfig
+    from ppr.methods.saliency.config import PRESETS, TrainConfig
 
-    click.echo(commented_yaml(TrainConfig(**RECIPES[recipe])), nl=False)
+    click.echo(commented_yaml(TrainConfig(**PRESETS[recipe])), nl=False)

@@ -15,9 +15,9 @@ from PIL import Image
 
 from ..common.measuring.memory import peak_memory
 from ..common.reading import images
-from .infer import Predictor, Saliency, fit
-from .procedural import scene
-from .render import encode
+from .infer import Predictor, Saliency, resize_to_side
+from .pairs.procedural import scene
+from .products.render import encode
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
         marks = [time.perf_counter()]
         rgb = images.decode(data, "bench.jpg", at_least=4 * setting.size or None).rgb
         marks.append(time.perf_counter())
-        small = fit(rgb, predictor.side)
+        small = resize_to_side(rgb, predictor.side)
         marks.append(time.perf_counter())
         probability = predictor.backend(small)
         marks.append(time.perf_counter())

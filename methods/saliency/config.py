@@ -71,4 +71,4 @@ ECCV: dict[str, Any] = {
     "loss": "bce",
     "freeze": "none",
 }
-RECIPES: dict[str, dict[str, Any]] = {"v2": {}, "eccv": ECCV}
+PRESETS: dict[str, dict[str, Any]] = {"v2": {}, "eccv": ECCV}

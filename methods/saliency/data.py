@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..common.errors import PprError
 from .config import TrainConfig
 from .network import Normalization
-from .pairs import Pair, read_pair
+from .pairs.find import Pair, read_pair
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ..common.reading.images import reduced
 from ..common.reading.sources import Source
 from .infer import Predictor, usable_cores
 from .metrics import ImageScores, Totals, score_all
-from .pairs import Pair, file_names, read_pair
+from .pairs.find import Pair, file_names, read_pair
 
 STRETCHED = "stretched"  # the map itself, scored as the toolkit does
 CHUNK_IMAGES = 64

@@ -242,14 +242,14 @@ class Predictor:
             flip: average with the mirrored image's mirrored map.
         """
         height, width = rgb.shape[:2]
-        small = rgb if self.backend.whole else fit(rgb, self.side)
+        small = rgb if self.backend.whole else resize_to_side(rgb, self.side)
         probability = self.backend(small)
         if flip:
             probability = (probability + self.backend(np.ascontiguousarray(small[:, ::-1]))[:, ::-1]) / 2
         return Saliency(np.ascontiguousarray(probability), *(full_size or (width, height)))
 
 
-def fit(rgb: np.ndarray, side: int) -> np.ndarray:
+def resize_to_side(rgb: np.ndarray, side: int) -> np.ndarray:
     """Resize to a square of `side`, or for 0 to the nearest multiples of 32 of at most 1600; antialiased bilinear on 8-bit values."""
     height, width = rgb.shape[:2]
     target = (side, side)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..common.reading.files import atomic_path
 from ..common.reading.images import reduced
 from .data import normalize
-from .infer import Saliency, fit
+from .infer import Saliency, resize_to_side
 from .network import ARCHITECTURES, RAS, Level, resize
 
 SHOWN = 640  # longest side of the photograph in the figure
@@ -79,7 +79,7 @@ def level_masks(network: RAS, arch: str, rgb: np.ndarray, side: int | None = Non
 def _run(network: RAS, arch: str, rgb: np.ndarray, side: int | None) -> tuple[list[Level], tuple[int, int]]:
     """Every level, coarsest first, and the (height, width) of what the network was shown."""
     architecture = ARCHITECTURES[arch]
-    small = fit(rgb, architecture.side if side is None else side)
+    small = resize_to_side(rgb, architecture.side if side is None else side)
     device = next(network.parameters()).device
     return network.levels(normalize(small, architecture.normalization)[None].to(device)), (small.shape[0], small.shape[1])
 

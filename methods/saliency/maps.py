@@ -15,7 +15,7 @@ from ..common.errors import PprError, UsageError
 from ..common.reading import images
 from ..common.reading.sources import Source, is_hidden
 from .evaluate import STRETCHED, Evaluation, Item, Settings, tally
-from .pairs import list_files, match
+from .pairs.find import list_files, match
 
 T = TypeVar("T")
 INFER_SUFFIX = ".saliency"  # what `ppr saliency infer` puts between an image's name and the map's suffix

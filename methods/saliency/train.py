@@ -21,7 +21,7 @@ from ..common.running.run import Run
 from .config import TrainConfig
 from .data import Batch, TrainBatches, split, validation_batches
 from .network import ARCHITECTURES, RAS, disable_reverse_attention
-from .pairs import Pair, find_pairs
+from .pairs.find import Pair, find_pairs
 from .trunks import MobileNetV2, ResNet50, folded_mobilenet_keys, unfold_norm
 
 log = logging.getLogger("ppr")

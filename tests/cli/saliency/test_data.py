@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ppr.methods.saliency.check import KINDS
-from ppr.methods.saliency.pairs import find_pairs
+from ppr.methods.saliency.pairs.check import KINDS
+from ppr.methods.saliency.pairs.find import find_pairs
 
 
 def test_sound_data(ppr, scenes):

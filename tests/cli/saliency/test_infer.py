@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.weights import FOLDER
 
 DEMO = FOLDER.parent / "demo"

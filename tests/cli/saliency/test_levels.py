@@ -7,7 +7,7 @@ import math
 import cv2
 import pytest
 
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 
 
 @pytest.fixture

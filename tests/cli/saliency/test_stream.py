@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 
 STREAM = [sys.executable, "-m", "ppr.cli.main", "saliency", "stream"]
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ppr.methods.common.running.checkpoint import load_checkpoint, read_meta
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 
 TRAIN = [sys.executable, "-m", "ppr.cli.main", "saliency", "train"]
 FAST = ["--arch", "ras-mobile-s", "--size", "64", "--batch", "4", "--device", "cpu"]

@@ -20,7 +20,7 @@ from ppr.methods.saliency.evaluate import STRETCHED, Settings, evaluate
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.maps import Matched, match_maps, score_maps
 from ppr.methods.saliency.metrics import RAW
-from ppr.methods.saliency.pairs import find_pairs
+from ppr.methods.saliency.pairs.find import find_pairs
 from ppr.methods.saliency.report import contact_sheet, write_report
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.saliency.infer import Predictor, Saliency, choose_providers, fit
+from ppr.methods.saliency.infer import Predictor, Saliency, choose_providers, resize_to_side
 from ppr.methods.saliency.weights import FOLDER, checkpoint_path
 
 DEMO = sorted((FOLDER.parent / "demo").glob("*.jpg"))
@@ -121,7 +121,7 @@ def test_size_chooses_the_networks_input(size, shape):
 
 
 def test_native_size_is_bounded():
-    assert fit(np.zeros((100, 9000, 3), np.uint8), 0).shape == (32, 1600, 3)
+    assert resize_to_side(np.zeros((100, 9000, 3), np.uint8), 0).shape == (32, 1600, 3)
 
 
 def test_devices_that_are_not_there_are_refused_with_what_is():

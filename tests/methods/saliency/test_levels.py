@@ -11,7 +11,7 @@ import torch
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.levels import attention_on_object, draw, level_masks, look, save_figure, summary
 from ppr.methods.saliency.network import ARCHITECTURES, disable_reverse_attention
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.torch_backend import load_network
 
 RGB = scene(90, 60, seed=2)[0]

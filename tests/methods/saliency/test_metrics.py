@@ -13,7 +13,7 @@ from hypothesis.strategies import floats, integers
 from scipy.ndimage import distance_transform_cdt
 
 from ppr.methods.saliency.metrics import LABELS, RAW, Totals, boundary_iou, score, score_all
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.procedural import scene
 
 BOX = np.zeros((60, 80), np.uint8)
 BOX[10:30, 20:50] = 255

@@ -17,11 +17,11 @@ from ppr.methods.common.config import commented_yaml, load_config
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import load_checkpoint, read_meta
 from ppr.methods.common.running.run import Run
-from ppr.methods.saliency.config import RECIPES, TrainConfig
+from ppr.methods.saliency.config import PRESETS, TrainConfig
 from ppr.methods.saliency.data import TrainBatches, augment, blank, normalize, read_pair, split
 from ppr.methods.saliency.network import ARCHITECTURES, CAFFE, SYMMETRIC, TORCHVISION, ras_vgg16
-from ppr.methods.saliency.pairs import find_pairs
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.find import find_pairs
+from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.train import bce_iou, build, initialise, optimizer, schedule, train
 
 
@@ -80,7 +80,7 @@ def test_schedules():
 
 
 def test_the_eccv_recipe_is_the_papers():
-    config = load_config(TrainConfig, base=RECIPES["eccv"])
+    config = load_config(TrainConfig, base=PRESETS["eccv"])
     assert (config.arch, config.batch * config.accumulate, config.loss, config.crop) == ("ras-vgg16", 10, "bce", 0)
     groups = optimizer(ras_vgg16(), config).param_groups
     peak = config.lr_head
@@ -291,7 +291,7 @@ def test_metrics_are_lines_of_json(pairs_folder, tmp_path):
 @pytest.mark.parametrize(("recipe", "changes"), [("eccv", {}), ("v2", {"arch": "ras-resnet50", "sizes": [64], "batch": 2})])
 def test_the_published_networks_train(pairs_folder, tmp_path, recipe, changes):
     config = TrainConfig(
-        **(RECIPES[recipe] | {"data": [str(pairs_folder)], "limit": 4, "val_fraction": 0.4, "epochs": 2, "device": "cpu"} | changes)
+        **(PRESETS[recipe] | {"data": [str(pairs_folder)], "limit": 4, "val_fraction": 0.4, "epochs": 2, "device": "cpu"} | changes)
     )
     run = run_training(config, tmp_path / "run")
     assert read_meta(run.last).arch == config.arch

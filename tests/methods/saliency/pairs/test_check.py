@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.errors import UsageError
-from ppr.methods.saliency.check import KINDS, Fingerprints, check, collect, near_duplicates
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.check import KINDS, Fingerprints, check, collect, near_duplicates
+from ppr.methods.saliency.pairs.procedural import scene
 
 
 def kinds(report) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ..common.errors import UsageError
+from ...common.errors import UsageError
 
 GUIDE_SIDE = 512  # longer side at which the guided filter's coefficients are computed
 WORK_PIXELS = 1 << 21  # refinement works on at most 2 megapixels; its result is a soft map that scales up well

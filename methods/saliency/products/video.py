@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from ..common.errors import PprError, UsageError
-from ..common.reading.files import atomic_path
-from ..common.reading.images import Photo
-from .infer import Predictor, Saliency
+from ...common.errors import PprError, UsageError
+from ...common.reading.files import atomic_path
+from ...common.reading.images import Photo
+from ..infer import Predictor, Saliency
 from .refine import Refinement, refine
 from .render import Background, render
 

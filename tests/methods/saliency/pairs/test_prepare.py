@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.saliency.pairs import find_pairs, read_pair
-from ppr.methods.saliency.prepare import prepare, synthesise
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.find import find_pairs, read_pair
+from ppr.methods.saliency.pairs.prepare import prepare, synthesise
+from ppr.methods.saliency.pairs.procedural import scene
 
 
 def pairs_of(path: Path):

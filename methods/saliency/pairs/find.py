@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from ..common.errors import PprError, UsageError
-from ..common.reading import images
-from ..common.reading.files import free_name
-from ..common.reading.sources import Source, is_hidden, zip_members
+from ...common.errors import PprError, UsageError
+from ...common.reading import images
+from ...common.reading.files import free_name
+from ...common.reading.sources import Source, is_hidden, zip_members
 
 log = logging.getLogger("ppr")
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..common.errors import PprError, UsageError
-from ..common.reading.files import atomic_open
-from ..common.reading.images import Photo, decode
+from ...common.errors import PprError, UsageError
+from ...common.reading.files import atomic_open
+from ...common.reading.images import Photo, decode
 
 OVERLAY_COLOUR = np.array([30, 220, 90], np.float32)
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")

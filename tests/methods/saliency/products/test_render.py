@@ -12,8 +12,8 @@ from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.images import Photo
-from ppr.methods.saliency.refine import Refinement, binarise, clean, guided, parse_threshold, refine
-from ppr.methods.saliency.render import Background, blend, crop, cutout, encode, render
+from ppr.methods.saliency.products.refine import Refinement, binarise, clean, guided, parse_threshold, refine
+from ppr.methods.saliency.products.render import Background, blend, crop, cutout, encode, render
 
 
 @pytest.fixture

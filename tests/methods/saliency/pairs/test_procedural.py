@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ppr.methods.saliency.procedural import MIN_CONTRAST, scene
+from ppr.methods.saliency.pairs.procedural import MIN_CONTRAST, scene
 
 
 def test_a_scene_is_a_function_of_its_arguments():

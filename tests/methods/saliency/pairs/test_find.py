@@ -11,8 +11,8 @@ import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.sources import Source
-from ppr.methods.saliency.pairs import Pair, file_names, find_pairs, read_pair, scan
-from ppr.methods.saliency.procedural import scene
+from ppr.methods.saliency.pairs.find import Pair, file_names, find_pairs, read_pair, scan
+from ppr.methods.saliency.pairs.procedural import scene
 
 STEMS = ("0001", "ILSVRC2012_test_00000003", "sun_a.b")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..common.errors import PprError, UsageError
-from ..common.reading.files import atomic_path
-from ..common.reading.images import reduced
-from .pairs import Pair, file_names, read_pair
+from ...common.errors import PprError, UsageError
+from ...common.reading.files import atomic_path
+from ...common.reading.images import reduced
+from .find import Pair, file_names, read_pair
 from .procedural import scene
 
 Write = Callable[[str, bytes], None]

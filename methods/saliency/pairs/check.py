@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..common.errors import PprError
-from ..common.reading import images
-from .pairs import Pair, PairSet, scan
+from ...common.errors import PprError
+from ...common.reading import images
+from .find import Pair, PairSet, scan
 
 MAX_BITS = 4  # of 64 that the hashes of near-duplicates may differ in
 MIN_CORRELATION = 0.95  # of their thumbnails

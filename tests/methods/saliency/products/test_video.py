@@ -10,10 +10,10 @@ import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.saliency.infer import Predictor, Saliency
-from ppr.methods.saliency.procedural import scene
-from ppr.methods.saliency.refine import Refinement
-from ppr.methods.saliency.render import Background
-from ppr.methods.saliency.video import Smoother, convert, pack, raw_frames
+from ppr.methods.saliency.pairs.procedural import scene
+from ppr.methods.saliency.products.refine import Refinement
+from ppr.methods.saliency.products.render import Background
+from ppr.methods.saliency.products.video import Smoother, convert, pack, raw_frames
 
 
 def level(value: float) -> Saliency:

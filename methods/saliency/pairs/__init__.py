@@ -1,0 +1,1 @@
+"""Image/mask pairs: finding, checking, preparing and making up."""
