@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+
+# One thread a process: the workers share the cores already, sums come out the same whichever worker computes them, and the processes that
+# tests start inherit it. It has to be said before anything imports NumPy or torch.
+os.environ |= dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +25,17 @@ from ppr.cli.main import run
 
 # A busy machine is no error: what has to be fast is measured by the benches.
 hypothesis.settings.register_profile("ppr", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("ppr")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker a core, eight at most; none where files or tests are named, so that these start at once and a debugger works."""
+    named = config.option.file_or_dir
+    if named and all(".py" in place for place in named):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
 
 
 @dataclass(frozen=True)
