@@ -7,13 +7,13 @@ import sys
 
 import click
 
-from .lazy import LazyGroup
+from ppr.methods.common.errors import UsageError
 
+from .lazy import LazyGroup
+from .method import complain, find, methods, outside
+
+#: What is not of one method.
 COMMANDS = {
-    "saliency": ("ppr.cli.saliency.group:saliency", "RAS: which pixels catch the eye (masks, cut-outs, overlays; 45 FPS on a CPU)."),
-    "imnet": ("ppr.cli.imnet.group:imnet", "IM-NET: shapes as implicit fields; meshes of them and of any implicit function."),
-    "lds": ("ppr.cli.lds.group:lds", "LDS: a graph learned from a table, with the GCN that uses it; repair of given graphs."),
-    "codedmarl": ("ppr.cli.codedmarl.group:codedmarl", "Coded MARL: multi-agent training that does not wait for stragglers, on Ray."),
     "list": ("ppr.cli.about.list:list_methods", "The papers, their verbs, and whether their extras are installed."),
     "info": ("ppr.cli.about.info:info", "What a checkpoint or ONNX file is."),
     "data": ("ppr.cli.about.data:data", "List, fetch, locate and verify data sets."),
@@ -24,9 +24,26 @@ COMMANDS = {
 EPILOG = "Every command has --help. Set PPR_DEBUG=1 to see tracebacks, PPR_HOME to move the cache."
 
 
-@click.group(
-    cls=LazyGroup, table=COMMANDS, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+class Ppr(LazyGroup):
+    """The methods, and below them the commands of the table, which go first where another package's method has the name of one."""
+
+    def lines(self) -> dict[str, str]:
+        return {method.name: method.line for method in methods() if method.name not in self.table} | super().lines()
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in self.table:
+            return super().get_command(context, name)
+        method = find(name)
+        if method is None and name in outside().broken:
+            raise UsageError(f"ppr {name}: of another package, and cannot be used ({outside().broken[name]})")
+        return method.group() if method else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        complain()
+        super().format_commands(context, formatter)
+
+
+@click.group(cls=Ppr, table=COMMANDS, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="ppr", message="ppr %(version)s")
 def ppr() -> None:
     """Research papers as tools: train, evaluate, infer and export each method from one command."""

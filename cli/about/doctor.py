@@ -16,6 +16,7 @@ from typing import Literal
 import click
 
 from .. import options, output
+from ..method import methods, outside
 
 #: Library -> (its Debian package, what wants it). Wheels of these packages do not bring them along.
 SYSTEM_LIBRARIES = {
@@ -121,6 +122,14 @@ def check_extras() -> Iterator[Check]:
         yield Check("extras", extra, found, "note" if missing else "ok", f"pip install 'ppr[{extra}]'" if missing else None)
 
 
+def check_methods() -> Iterator[Check]:
+    """The methods there are, those of other packages with where they come from, or why they cannot be used."""
+    for method in methods():
+        yield Check("methods", f"ppr {method.name}", f"{len(method.verbs)} verbs ({method.package})")
+    for name, reason in outside().broken.items():
+        yield Check("methods", f"ppr {name}", reason, "note", "a fault of the package that brings it: update or uninstall that")
+
+
 def check_system() -> Iterator[Check]:
     """Libraries that wheels expect of a Linux system, and ffmpeg."""
     if sys.platform == "linux":
@@ -153,6 +162,7 @@ AREAS: tuple[Callable[[], Iterator[Check]], ...] = (
     check_torch,
     check_onnxruntime,
     check_extras,
+    check_methods,
     check_system,
     check_caches,
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 
 from ppr.cli.about import extras
 from ppr.cli.about import list as catalogue
-from ppr.cli.main import COMMANDS
+from ppr.cli.method import METHODS, find
 
 
 def test_every_paper_has_a_command_group_with_verbs(ppr):
     rows = {row["method"]: row for row in ppr("list", "--json").records}
-    assert set(rows) == set(catalogue.PAPERS) <= set(COMMANDS)
+    assert tuple(rows) == METHODS
     assert {"infer", "train", "evaluate", "export"} <= set(rows["saliency"]["verbs"])
     assert rows["saliency"]["url"].endswith("1807.09940")
     assert rows["saliency"]["installed"] is True
@@ -34,8 +35,7 @@ def test_an_extra_that_is_missing_is_shown_with_its_remedy(ppr, monkeypatch):
         return genuine(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    paper = catalogue.Paper("T", "P", "https://example.org", extra="heif")
-    monkeypatch.setattr(catalogue, "PAPERS", {"saliency": paper})
+    monkeypatch.setattr(catalogue, "methods", lambda: [replace(find("saliency"), extra="heif")])
     answer = ppr("list", "--json")
     assert answer.records[0]["installed"] is False
     assert answer.err == "not installed: pip install 'ppr[heif]'\n"
