@@ -88,19 +88,13 @@ def answer(run: str) -> int:
     import json
 
     from ppr.methods.codedmarl.agents.model import TrainedAgents
-    from ppr.methods.codedmarl.infer import MAX_LINE_BYTES, Advisor, parse
+    from ppr.methods.codedmarl.infer import Advisor, parse
+    from ppr.methods.common.reading import jsonl
 
     advisor, batch = Advisor(TrainedAgents.load(run)), output.Batch()
-    number = 0
-    while line := sys.stdin.buffer.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        where = f"line {number}"
-        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n") and (rest := sys.stdin.buffer.readline(MAX_LINE_BYTES)):
-            line = line[:MAX_LINE_BYTES] + rest[-1:]
-        if not line.strip():
-            continue
+    for line in jsonl.lines(sys.stdin.buffer):
         try:
-            answers = advisor(parse(line, where), where)
+            answers = advisor(parse(line), line.where)
         except PprError as error:
             batch.failure(error)
             continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ppr.methods.imnet.models.model import ShapeModel
 
 MAX_CODE_BYTES = 1 << 28
-MAX_LINE = 1 << 20
 
 checkpoint = options.checkpoint("chairs")
 image_checkpoint = click.option(
@@ -164,19 +163,19 @@ def read_codes(path: Path) -> Iterator[Named]:
 
         yield from (Named(f"{path.stem}-{index:04d}", row) for index, row in enumerate(read_zs(path)))
         return
-    stream = sys.stdin.buffer if str(path) == "-" else _opened(path)
+    stream = cast("BufferedReader", sys.stdin.buffer) if str(path) == "-" else _opened(path)
     name = "stdin" if str(path) == "-" else path.stem
     with stream:
-        first = stream.read(1)
-        if first == b"\x93":
-            yield from _npy(first + stream.read(MAX_CODE_BYTES), name)
-        elif not first:
+        start = stream.peek(1)[:1]
+        if start == b"\x93":
+            yield from _npy(stream.read(MAX_CODE_BYTES), name)
+        elif not start:
             raise PprError(f"{name}: empty", hint="codes come from `ppr imnet generate` or `encode`")
         else:
-            yield from _json_lines(first, stream, name)
+            yield from _json_lines(stream, name)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
@@ -184,35 +183,30 @@ def _opened(path: Path) -> Any:
 
 
 def _npy(data: bytes, name: str) -> Iterator[Named]:
-    import io
-
     import numpy as np
 
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise PprError(f"{name}: not an .npy file that can be read ({str(error).splitlines()[0]})") from error
+    from ppr.methods.common.reading.arrays import parse_array
+
+    array = parse_array(data, name)
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise PprError(f"{name}: an array {list(array.shape)} of {array.dtype}, not codes [z] or [n, z]")
     for index, row in enumerate(np.atleast_2d(array)):
         yield Named(name if array.ndim == 1 else f"{name}-{index:04d}", row.astype(np.float32))
 
 
-def _json_lines(first: bytes, stream: Any, name: str) -> Iterator[Named]:
+def _json_lines(stream: BinaryIO, name: str) -> Iterator[Named]:
     import numpy as np
 
-    number, line = 1, first + stream.readline(MAX_LINE)
-    while line:
-        if line.strip():
-            try:
-                record = json.loads(line)
-                code = np.asarray(record["code"], np.float32).reshape(-1)
-            except (ValueError, KeyError, TypeError) as error:
-                raise PprError(
-                    f"{name}, line {number}: no JSON object with a list 'code' ({error})", hint="codes come from `ppr imnet generate`"
-                ) from error
-            yield Named(str(record.get("name", f"{name}-{number - 1:04d}")), code)
-        number, line = number + 1, stream.readline(MAX_LINE)
+    from ppr.methods.common.reading import jsonl
+
+    hint = "codes come from `ppr imnet generate`"
+    for line in jsonl.lines(stream, name):
+        record = line.record(hint=hint)
+        try:
+            code = np.asarray(record["code"], np.float32).reshape(-1)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise PprError(f"{line.where}: no JSON object with a list 'code' ({error})", hint=hint) from error
+        yield Named(str(record.get("name", f"{name}-{line.number - 1:04d}")), code)
 
 
 def write_code_line(name: str, code: NDArray[np.float32], **more: Any) -> None:

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ..common.errors import PprError, nearest
+from ..common.reading.jsonl import Line
 from .agents.model import TrainedAgents
 from .network import single_threaded
 
-MAX_LINE_BYTES = 16 << 20
+LINE = 'one line is {"agent_0": [numbers], …}'
 LARGEST = 3e38  # below which a number fits into float32; NaN is not below it
 
 
-def parse(line: bytes, where: str) -> dict[str, list[float]]:
+def parse(line: Line) -> dict[str, list[float]]:
     """A line of JSON as observations by agent.
 
     Raises:
-        PprError: too long, not JSON, or not an object of lists of finite numbers; the message begins with `where`.
+        PprError: too long, not JSON, or not an object of lists of finite numbers; the message says which line.
     """
-    if len(line) > MAX_LINE_BYTES:
-        raise PprError(f"{where}: longer than {MAX_LINE_BYTES >> 20} MiB")
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PprError(f"{where}: not JSON ({str(error).splitlines()[0][:100]})", hint='one line is {"agent_0": [numbers], …}') from error
+    found = line.value(hint=LINE)
     if not isinstance(found, dict) or not found:
-        raise PprError(f"{where}: no object with an observation an agent", hint='one line is {"agent_0": [numbers], …}')
+        raise PprError(f"{line.where}: no object with an observation an agent", hint=LINE)
     for agent, values in found.items():
         numbers = isinstance(values, list) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
         if not numbers or not all(abs(value) < LARGEST for value in values):
-            raise PprError(f"{where}: the observation of {agent[:60]} is no list of finite numbers")
+            raise PprError(f"{line.where}: the observation of {agent[:60]} is no list of finite numbers")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..common.errors import PprError, UsageError
+from ..common.reading.jsonl import read_log
 from ..common.running.run import Run
 from .codes.code import Code
 from .config import TrainConfig
@@ -152,15 +152,7 @@ def _shares(path: Path) -> pd.DataFrame:
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and isinstance(event.get("event"), str):
-            found.append(event)
-    return found
+    return [event for event in read_log(path) if isinstance(event.get("event"), str)]
 
 
 def make_report(recorded: Recorded) -> RunReport:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..config import BaseConfig, dump_yaml, read_yaml, validate
 from ..errors import PprError, UsageError
 from ..reading.files import atomic_open, atomic_path
+from ..reading.jsonl import read_log
 
 if TYPE_CHECKING:
     import torch
@@ -99,15 +100,7 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """The records logged so far; a half-written last line (after a crash) is left out."""
-        if not self.metrics.is_file():
-            return []
-        records = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                continue
-        return records
+        return read_log(self.metrics)
 
     def truncate_history(self, epoch: int) -> None:
         """Forget the records after `epoch`, which a resumed training will write again."""

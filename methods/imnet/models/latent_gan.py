@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...common.errors import PprError, UsageError
+from ...common.reading.arrays import read_array
 from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ...common.running.devices import launch
 from ...common.running.interrupts import interruptible
@@ -246,10 +247,7 @@ def load_codes(data: Sequence[str]) -> tuple[Tensor, dict[str, Any]]:
     elif path.suffix in (".h5", ".hdf5"):
         codes = torch.from_numpy(read_codes(path))
     elif path.suffix == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise PprError(f"{path}: not a NumPy array ({error})") from error
+        array = read_array(path)
         if array.ndim != 2 or array.dtype.kind != "f":
             raise PprError(f"{path}: {array.dtype} {list(array.shape)}, not codes [n, z]")
         codes = torch.from_numpy(array.astype(np.float32))

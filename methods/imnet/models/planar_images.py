@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from ...common.errors import PprError, UsageError
 from ...common.reading import images
+from ...common.reading.arrays import array_headers, read_arrays
 
 Float = NDArray[np.float32]
 SIDES = (28, 64)
@@ -83,12 +85,12 @@ def load_planar_images(data: Sequence[str]) -> Float:
     return scaled
 
 
-def _npz(path: Path) -> NDArray[np.generic]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays[arrays.files[0]]
-    except (OSError, ValueError, IndexError, EOFError, TypeError) as error:
-        raise PprError(f"{path}: not an .npz of images ({error})") from error
+def _npz(path: Path) -> NDArray[Any]:
+    """The first array of the file."""
+    names = list(array_headers(path))
+    if not names:
+        raise PprError(f"{path}: an .npz without an array")
+    return read_arrays(path, names[:1], max_bytes=MAX_BYTES)[names[0]]
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:

@@ -6,16 +6,15 @@ centre, axes and lengths this form is closed under every affine deformation of t
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import PprError
+from ...common.reading.arrays import read_arrays
 
 Float = NDArray[np.float32]
 SIGNS = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij")).reshape(3, 8).T.astype(np.float32)
@@ -175,14 +174,10 @@ def load_boxes(path: Path) -> BoxSet:
     Raises:
         PprError: not such a file, or its arrays do not belong together.
     """
-    try:
-        with ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise PprError(f"{path}: more than {MAX_BYTES >> 20} MiB of arrays")
-        with np.load(path, allow_pickle=False) as arrays:
-            boxes, count, base = arrays["boxes"], arrays["n"], arrays["base"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise PprError(f"{path}: not a table of boxes ({error})", hint="an .npz with boxes [n, K, 12], n [n] and base [n]") from error
+    arrays = read_arrays(path, ("boxes", "n", "base"), max_bytes=MAX_BYTES)
+    if len(arrays) < 3:
+        raise PprError(f"{path}: not a table of boxes", hint="an .npz with boxes [n, K, 12], n [n] and base [n]")
+    boxes, count, base = arrays["boxes"], arrays["n"], arrays["base"]
     if boxes.ndim != 3 or boxes.shape[2] != 12 or not 0 < len(boxes) <= MAX_SHAPES or not count.shape == base.shape == boxes.shape[:1]:
         raise PprError(f"{path}: boxes {boxes.shape}, n {count.shape} and base {base.shape} do not belong together")
     if boxes.dtype.kind != "f" or not np.isfinite(boxes).all() or count.min() < 1 or count.max() > boxes.shape[1]:

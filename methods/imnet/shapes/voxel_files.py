@@ -7,8 +7,6 @@ An array is [X, Y, Z], [X, Y, Z, 1] or, with many grids, [n, X, Y, Z] or [n, X, 
 from __future__ import annotations
 
 import contextlib
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import PprError, UsageError
+from ...common.reading.arrays import MAX_ARRAY_BYTES, array_headers, map_array, read_arrays
 from .hdf5 import dataset, open_hdf5
 from .voxels import VoxelGrid, check_shape, read_binvox, solid_grid
 
 SUFFIXES = (".binvox", ".npy", ".npz", ".h5", ".hdf5")
-MAX_ARRAY_BYTES = 4 << 30  # of an array in an .npz, which is unpacked as a whole
 THRESHOLD = 0.5
 
 
@@ -64,7 +62,7 @@ def open_grids(path: Path) -> Iterator[Grids]:
     if suffix == ".binvox":
         yield Grids(1, True, lambda _index: read_binvox(path))
     elif suffix == ".npy":
-        array = _mapped(path)
+        array = map_array(path)
         yield _stack(path, array.shape, array.dtype, lambda row: array[row])
     elif suffix == ".npz":
         yield _npz(path)
@@ -99,38 +97,17 @@ def _stack(path: Path, shape: tuple[int, ...], dtype: np.dtype, rows: Callable[[
     return Grids(1 if single else shape[0], single, read)
 
 
-def _mapped(path: Path) -> NDArray:
-    """A .npy file mapped to memory, never unpickled."""
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except OSError as error:
-        raise PprError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, OverflowError) as error:
-        raise PprError(f"{path}: not a .npy file of numbers ({str(error).splitlines()[0]})") from error
-
-
-@contextlib.contextmanager
-def _npz_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, OverflowError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise PprError(f"{path}: not an .npz file of numbers ({reason})") from error
-
-
 def _npz(path: Path) -> Grids:
-    with _npz_errors(path), zipfile.ZipFile(path) as archive:
-        headers = {name.removesuffix(".npy"): _npy_header(archive, name) for name in archive.namelist() if name.endswith(".npy")}
-    key = _grid_key({name: shape for name, (shape, _dtype) in headers.items()}, path)
-    shape, dtype = headers[key]
-    if dtype.hasobject or np.prod([float(side) for side in shape]) * dtype.itemsize > MAX_ARRAY_BYTES:
+    headers = array_headers(path)
+    key = _grid_key({name: header.shape for name, header in headers.items()}, path)
+    shape, dtype = headers[key].shape, headers[key].dtype
+    if dtype.hasobject or headers[key].nbytes > MAX_ARRAY_BYTES:
         raise PprError(f"{path}: '{key}' is {dtype} {list(shape)}", hint=f"numbers of up to {MAX_ARRAY_BYTES >> 30} GiB can be read")
     loaded: list[NDArray] = []
 
     def rows(index: int | slice) -> NDArray:
         if not loaded:
-            with _npz_errors(path), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-                loaded.append(np.lib.format.read_array(member, allow_pickle=False))
+            loaded.append(read_arrays(path, (key,))[key])
         return loaded[0][index]
 
     if key != "bits":
@@ -139,19 +116,6 @@ def _npz(path: Path) -> Grids:
     if dtype != np.uint8 or len(shape) != 2 or side**3 != 8 * shape[1]:
         raise PprError(f"{path}: 'bits' is {dtype} {list(shape)}, not uint8 [n, R^3 / 8]")
     return _stack(path, (shape[0], side, side, side), np.dtype(bool), lambda row: np.unpackbits(rows(row)).reshape(side, side, side))
-
-
-def _npy_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of a member, without reading its numbers."""
-    with archive.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        if version == (1, 0):
-            shape, _fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        elif version == (2, 0):
-            shape, _fortran, dtype = np.lib.format.read_array_header_2_0(member)
-        else:
-            raise ValueError(f"{name} has format {version[0]}.{version[1]}")
-    return shape, dtype
 
 
 def _grid_key(shapes: dict[str, tuple[int, ...]], path: Path) -> str:

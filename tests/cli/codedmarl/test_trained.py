@@ -154,12 +154,9 @@ def test_a_bad_line_is_reported_and_the_others_are_answered(say, spread, line, m
     assert f"line 2: {message}" in answer.err and "Traceback" not in answer.err and answer.err.count("Error") == 1
 
 
-def test_a_line_without_end_is_refused_and_the_next_is_answered(say, spread, monkeypatch):
-    from ppr.methods.codedmarl import infer
-
-    monkeypatch.setattr(infer, "MAX_LINE_BYTES", 3000)
+def test_a_line_without_end_is_refused_and_the_next_is_answered(say, spread):
     good = json.dumps(observations(spread)).encode()
-    answer = say(b"[" + b"1," * 8000 + b"1]\n" + good, spread)
+    answer = say(b"[" + b"1," * (9 << 20) + b"1]\n" + good, spread)
     assert answer.code == 1 and len(answer.records) == 1 and "line 1: longer than" in answer.err
 
 

@@ -83,7 +83,7 @@ def test_a_code_from_a_file_gives_the_known_shape(ppr, tmp_path):
 
 def test_generated_codes_flow_through_a_pipe(ppr, tmp_path, monkeypatch):
     lines = ppr("imnet", "generate", "-n", "2", "--seed", "3").out
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(lines.encode()))))
     answer = ppr("imnet", "mesh", "--batch", *SMALL, "--out", tmp_path / "out" / "{i:03d}.glb", "--json")
     assert answer.code == 0, answer.err
     assert [record["i"] for record in answer.records] == [0, 1]
@@ -145,9 +145,9 @@ def test_a_wrong_command_says_what_is_wrong(ppr, tmp_path, monkeypatch, argument
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"hello\n", "line 1: no JSON object"),
+        (b"hello\n", "line 1: not JSON"),
         (b'{"code": [NaN, 1]}', "2 numbers, but"),
-        (b"\x93NUMPY\x01\x00", "not an .npy file that can be read"),
+        (b"\x93NUMPY\x01\x00", "not an .npy file"),
     ],
 )
 def test_a_bad_code_file_is_named(ppr, tmp_path, content, message):

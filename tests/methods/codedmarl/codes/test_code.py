@@ -242,10 +242,10 @@ def damaged(tmp_path):
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)})
     return {
         tmp_path / "absent.npz": "cannot be read",
-        tmp_path: "not a zip",
-        tmp_path / "text.npz": "not a zip",
+        tmp_path: "Is a directory",
+        tmp_path / "text.npz": "not an .npz file",
         tmp_path / "text.npy": "not an .npy",
-        tmp_path / "cut.npz": "not a zip",
+        tmp_path / "cut.npz": "not an .npz file",
         tmp_path / "objects.npy": "pickled",
         tmp_path / "huge.npy": "GiB",
         write_npz(tmp_path / "names.npz", a=np.eye(2), b=np.eye(2)): "called 'matrix'",

@@ -190,8 +190,8 @@ def test_files_without_codes_are_refused(tmp_path):
     for name, error, message in (
         ("ae.safetensors", PprError, "holds no codes"),
         ("flat.npy", PprError, r"float64 \[5\], not codes"),
-        ("text.npy", PprError, "not a NumPy array"),
-        ("absent.npy", PprError, "not a NumPy array"),
+        ("text.npy", PprError, "not an .npy file"),
+        ("absent.npy", PprError, "cannot be read"),
         ("codes.csv", UsageError, "not a file of codes"),
     ):
         with pytest.raises(error, match=message):

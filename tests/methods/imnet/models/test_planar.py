@@ -264,7 +264,7 @@ def test_what_is_no_images_is_refused(tmp_path):
         "odd": (idx(np.zeros((3, 30, 30), np.uint8)), r"\[3, 30, 30\], not images"),
         "none": (idx(np.zeros((0, 28, 28), np.uint8)), r"\[0, 28, 28\], not images"),
         "zip": (gzip.compress(good)[:-12], "cannot be read"),
-        "bad.npz": (b"no archive", r"not an \.npz of images"),
+        "bad.npz": (b"no archive", r"bad\.npz: damaged, or not an \.npz file"),
     }
     for name, (content, message) in cases.items():
         (tmp_path / name).write_bytes(content)

