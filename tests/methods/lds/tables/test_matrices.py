@@ -123,7 +123,7 @@ def test_an_array_that_promises_more_than_it_has_is_not_allocated(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not quite", b"a,b\n1,2\n"])
 def test_files_that_are_no_npz(tmp_path, content):
     (tmp_path / "data.npz").write_bytes(content)
-    with pytest.raises(PprError, match="not an .npz file"):
+    with pytest.raises(PprError, match=r"not an \.npz file"):
         read_table(str(tmp_path / "data.npz"), TableOptions())
     with pytest.raises(PprError, match="No such file"):
         read_table(str(tmp_path / "absent.npz"), TableOptions())
@@ -133,7 +133,7 @@ def test_a_cut_or_damaged_npz(tmp_path):
     read(tmp_path)
     content = (tmp_path / "data.npz").read_bytes()
     (tmp_path / "data.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(PprError, match="not an .npz file"):
+    with pytest.raises(PprError, match=r"not an \.npz file"):
         read_table(str(tmp_path / "data.npz"), TableOptions())
     place = content.index(b"NUMPY")
     (tmp_path / "data.npz").write_bytes(content[:place] + b"DUMPY" + content[place + 5 :])
