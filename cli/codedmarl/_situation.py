@@ -112,7 +112,7 @@ def sizes(matrix: Path | None, learners: int | None, agents: int | None, field: 
     """
     code = None
     if matrix is not None:
-        from ppr.methods.codedmarl.codes.code import load_matrix
+        from ppr.methods.codedmarl.codes.matrices import load_matrix
 
         code = load_matrix(matrix, field)
         learners, agents = learners or code.learners, agents or code.agents

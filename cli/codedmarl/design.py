@@ -61,8 +61,9 @@ def design(
     ppr codedmarl design --tolerance 3 --learners 15 --agents 8 --out code.npz
     ppr codedmarl design --check code.npz --json
     """
-    from ppr.methods.codedmarl.codes.code import build, load_matrix
+    from ppr.methods.codedmarl.codes.construction import build
     from ppr.methods.codedmarl.codes.inspection import inspect
+    from ppr.methods.codedmarl.codes.matrices import load_matrix
     from ppr.methods.common.reading.files import refuse_existing
 
     if check:
@@ -109,7 +110,7 @@ def report(found: Inspection, *, as_json: bool) -> None:
         "erasures of that many tried": tried,
         "worst condition": None if found.worst is None else f"{found.worst:.3g}",
         "median condition": None if found.median is None else f"{found.median:.3g}",
-        "P(decodable), 0, 1, 2 … lost": " ".join(f"{share.probability:.4g}" for share in found.shares),
+        "P(decodable), 0, 1, 2 … lost": " ".join(f"{one.probability:.4g}" for one in found.fractions),
     }
     output.table([{"property": name, "value": value} for name, value in properties.items() if value], as_json=False)
     for remark in found.remarks:

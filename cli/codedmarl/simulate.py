@@ -131,7 +131,7 @@ def named_codes(names: Sequence[str], learners: int, agents: int, tolerance: int
     Raises:
         UsageError: a name or tolerance that does not exist.
     """
-    from ppr.methods.codedmarl.codes.code import build
+    from ppr.methods.codedmarl.codes.construction import build
 
     codes = {}
     for name in names:

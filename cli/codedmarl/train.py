@@ -176,7 +176,7 @@ class Settings:
         if values.get("straggler_model") in ("fixed", "bernoulli", "exp", "pareto") and self.path is None:
             values.setdefault("delay", 1.0)
         if "matrix" in values:
-            from ppr.methods.codedmarl.codes.code import load_matrix
+            from ppr.methods.codedmarl.codes.matrices import load_matrix
 
             code = load_matrix(Path(values["matrix"]), values.get("field"))
             values = {"field": code.field, "learners": code.learners} | values

@@ -18,7 +18,8 @@ from ..common.errors import UsageError
 from ..common.reading.files import atomic_open, atomic_path
 from .agents.centralised import Trainer
 from .agents.maddpg import Computation, payload_lengths
-from .codes.code import Code, build
+from .codes.code import Code
+from .codes.construction import build
 from .config import Family, TrainConfig
 from .learners.controller import Controller
 from .learners.engine import Engine

@@ -14,6 +14,7 @@ from ..common.errors import PprError, UsageError
 from ..common.reading.jsonl import read_log
 from ..common.running.run import Run
 from .codes.code import Code
+from .codes.matrices import load_matrix
 from .config import TrainConfig
 from .learners.journal import COLUMNS
 
@@ -127,7 +128,7 @@ def read(path: Path) -> Recorded:
         metrics[list(PHASES)] = metrics[list(PHASES)].astype(np.float64)
     except (TypeError, ValueError) as error:
         raise PprError(f"{path / 'metrics.jsonl'}: times that are no numbers ({error})") from error
-    code = Code.load(path / "code.npz")
+    code = load_matrix(path / "code.npz")
     shares = _shares(path / "shares.csv")
     if not shares.empty and shares.learner.max() >= code.learners:
         raise PprError(f"{path / 'shares.csv'}: names a learner {shares.learner.max()}, and the run's code has {code.learners}")

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 from ..common.errors import UsageError, missing_extra
-from .codes.code import Code, build, load_matrix
+from .codes.code import Code
+from .codes.construction import build
+from .codes.matrices import load_matrix
 from .config import TrainConfig
 from .learners.engine import Engine
 from .learners.stragglers import Schedule, schedule

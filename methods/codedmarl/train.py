@@ -19,7 +19,7 @@ from ..common.running.run import Run
 from .agents.centralised import Trainer
 from .agents.maddpg import Computation, payload_lengths
 from .agents.model import TrainedAgents
-from .codes.code import Code
+from .codes.matrices import load_matrix
 from .config import TrainConfig
 from .environments import Environment
 from .evaluate import environment_of, play
@@ -77,7 +77,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False, watch: Callabl
     if config.engine == "inproc":
         return Training(config, run, trainer, Journal(), Alone(trainer), resume=resume).go_on(watch)
     path = run.path / "code.npz"
-    code = Code.load(path) if resume and path.is_file() else code_of(config, len(trainer.states))
+    code = load_matrix(path) if resume and path.is_file() else code_of(config, len(trainer.states))
     code.save(path, overwrite=True)
     if resume and run.load_state()["field"] != code.field:
         code = over_reals(code)

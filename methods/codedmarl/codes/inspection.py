@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ...common.random import numpy_generator
 from . import erasures, gf256
 from .code import Code
-from .decodability import SMALL, Share, Tolerance, decodable_sets, decodable_share, has_exact_share, tolerance_bounds
+from .decodability import Fraction, Tolerance, decodable_fraction, decodable_sets, has_exact_fraction, tolerance_bounds
+from .span import SMALL
 
 STREAM = 204
 SAMPLES = 400
@@ -30,7 +31,7 @@ class Inspection:
         tolerance: between what bounds the tolerance is.
         looked_at: erasures of as many learners as the tolerance that were tested, of `erasures` there are; how many were decodable.
         worst, median: condition number of the received rows after them; None over GF(256), where decoding is exact.
-        shares: P(dec | k) for k = 0, 1 … N - M as far as it can be had exactly.
+        fractions: P(dec | k) for k = 0, 1 … N - M as far as it can be had exactly.
         remarks: a line each.
     """
 
@@ -41,7 +42,7 @@ class Inspection:
     decodable: int
     worst: float | None
     median: float | None
-    shares: list[Share]
+    fractions: list[Fraction]
     remarks: list[str]
 
     @property
@@ -71,7 +72,7 @@ class Inspection:
             "decodable_erasures": self.decodable,
             "worst_condition": self.worst,
             "median_condition": self.median,
-            "p_decodable": [share.probability for share in self.shares],
+            "p_decodable": [one.probability for one in self.fractions],
             "remarks": self.remarks,
         }
 
@@ -95,7 +96,9 @@ def inspect(code: Code) -> Inspection:
         decodable=int(decodable.sum()),
         worst=worst,
         median=None if conditions is None else float(np.median(conditions)),
-        shares=[decodable_share(known, k) for k in range(min(code.learners - code.agents, MAX_ERASED) + 1) if has_exact_share(known, k)],
+        fractions=[
+            decodable_fraction(known, k) for k in range(min(code.learners - code.agents, MAX_ERASED) + 1) if has_exact_fraction(known, k)
+        ],
         remarks=_remarks(code, bounds, worst),
     )
 

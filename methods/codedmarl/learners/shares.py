@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array, vstack
 
 from ...common.errors import PprError
-from ..codes.code import Code, build, from_matrix
-from ..codes.decodability import Tracker, condition, tracker
+from ..codes.code import Code
+from ..codes.construction import build
+from ..codes.decodability import condition
 from ..codes.decoding import decode
 from ..codes.field import to_bytes
+from ..codes.matrices import from_matrix
+from ..codes.tracker import Tracker
 from ..config import FieldName
 from .engine import Assignment, Share
 from .work import checksum, digest
@@ -49,7 +52,7 @@ class Collection:
         self.learners: set[int] = set()
         self.disagreement: Disagreement | None = None
         self.rows = code
-        self.tracker: Tracker = tracker(code)
+        self.tracker = Tracker(code)
         self._all = set(np.flatnonzero(code.weights).tolist())
 
     def accept(self, share: Share) -> Verdict:
@@ -78,7 +81,7 @@ class Collection:
             return
         if task.plain and self.rows is self.code:
             self.rows = with_plain_rows(self.code)
-            self.tracker = tracker(self.rows)
+            self.tracker = Tracker(self.rows)
             for row in self.payloads:
                 self.tracker.add(row)
         self.tracker.add(self._row(task))
@@ -105,7 +108,7 @@ class Collection:
         if rows >= self._all:
             return True
         complete = all(row < self.code.learners for row in rows)
-        hypothetical = tracker(self.code if complete else with_plain_rows(self.code))
+        hypothetical = Tracker(self.code if complete else with_plain_rows(self.code))
         for row in rows:
             hypothetical.add(row)
         return hypothetical.decodable

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from ...common.errors import UsageError
-from ..codes.code import Code, build
-from ..codes.decodability import decodable_share
+from ..codes.code import Code
+from ..codes.construction import build
+from ..codes.decodability import decodable_fraction
 from ..config import Family, FieldName
 from .waits import Estimate, Situation, estimate
 
@@ -142,7 +143,7 @@ def _ranked(options: Sequence[Option]) -> tuple[Option, ...]:
 
 def survival(code: Code, most: int) -> list[float]:
     """P(decodable | k learners lost) for k = 0 .. most."""
-    return [decodable_share(code, lost).probability if lost <= code.learners else 0.0 for lost in range(most + 1)]
+    return [decodable_fraction(code, lost).probability if lost <= code.learners else 0.0 for lost in range(most + 1)]
 
 
 def explanation(plan: Plan) -> list[str]:

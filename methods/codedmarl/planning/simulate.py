@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codes.code import Code
-from ..codes.decodability import Tracker, tracker
+from ..codes.tracker import Tracker
 from ..learners.stragglers import Faults
 from .arrivals import Pace, ready_times
 from .machines import ARRIVED, CRASH, READY, RESTART, TIMEOUT, Machines, Setting
@@ -79,7 +79,7 @@ class _Round:
         self.code, self.setting = machines.code, machines.setting
         self.begin = machines.now
         self.faults: Faults = machines.schedule.draw(iteration)
-        self.tracker: Tracker = tracker(self.code)
+        self.tracker = Tracker(self.code)
         self.at_work = machines.up & (self.code.weights > 0)
         self.start = np.maximum(self.begin, machines.free)
         self.down = int((~machines.up).sum())

@@ -83,7 +83,7 @@ def test_ill_conditioned_matrices_are_pointed_out(ppr, tmp_path):
 
 def test_a_header_that_promises_too_much_is_contradicted(ppr, tmp_path):
     from ppr.methods.codedmarl.codes import matrix_files
-    from ppr.methods.codedmarl.codes.code import build
+    from ppr.methods.codedmarl.codes.construction import build
 
     header = {"family": "mds", "field": "real64", "tolerance": 4, "seed": 0, "separate": False, "generic": False}
     matrix_files.write(tmp_path / "code.npz", build("replication", 6, 3).entries, header, overwrite=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ppr.methods.codedmarl.codes.code import build
+from ppr.methods.codedmarl.codes.construction import build
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.learners.journal import COLUMNS, Journal, Row
 from ppr.methods.codedmarl.report import learner_rows, make_report, phase_rows, read, sentences

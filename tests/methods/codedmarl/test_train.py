@@ -16,7 +16,8 @@ import torch
 from ppr.methods.codedmarl.agents.centralised import Trainer
 from ppr.methods.codedmarl.agents.maddpg import Computation, payload_lengths
 from ppr.methods.codedmarl.agents.model import TrainedAgents
-from ppr.methods.codedmarl.codes.code import Code, build
+from ppr.methods.codedmarl.codes.construction import build
+from ppr.methods.codedmarl.codes.matrices import load_matrix
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.learners.controller import Controller, TooFewShares
 from ppr.methods.codedmarl.learners.engine import Engine
@@ -145,7 +146,7 @@ def test_what_a_run_leaves_behind(tmp_path):
     assert [record["epoch"] for record in records if "evaluation" in record] == [3, 6]
     best = max((record for record in records if "evaluation" in record), key=lambda record: record["evaluation"])
     assert TrainedAgents.load(run.path).meta.epoch == best["epoch"]
-    code = Code.load(run.path / "code.npz")
+    code = load_matrix(run.path / "code.npz")
     assert (code.learners, code.agents, code.field) == (LEARNERS, 3, "gf256")
 
 

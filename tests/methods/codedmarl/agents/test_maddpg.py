@@ -5,13 +5,12 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
+from ppr.methods.codedmarl import naive
 from ppr.methods.codedmarl.agents.layout import AgentState, Purpose
 from ppr.methods.codedmarl.agents.maddpg import Computation, Minibatch, apply, payload_lengths, published, restored, target_actions, update
 from ppr.methods.codedmarl.network import noise
@@ -27,75 +26,6 @@ def problem():
     return a_problem()
 
 
-def network(sizes, flat):
-    """Modules of torch with the parameters of a flat vector."""
-    layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair, dtype=torch.float64), nn.ReLU())][:-1]
-    module = nn.Sequential(*layers)
-    nn.utils.vector_to_parameters(flat.clone(), module.parameters())
-    return module
-
-
-def optimizer(module, rate, m, v, steps):
-    """torch's Adam, in the middle of its work."""
-    adam = torch.optim.Adam(module.parameters(), lr=rate)
-    at = 0
-    for parameter in module.parameters():
-        part = slice(at, at := at + parameter.numel())
-        moments = {"exp_avg": m[part].view_as(parameter).clone(), "exp_avg_sq": v[part].view_as(parameter).clone()}
-        adam.state[parameter] = {"step": torch.tensor(float(steps)), **moments}
-    return adam
-
-
-def columns(problem, agent, joint):
-    """What an agent's critic sees, by the plain definition; and where its own action stands in it."""
-    spec = problem.specs[agent]
-    observations = np.cumsum([0] + [other.observation for other in problem.specs])
-    actions = observations[-1] + np.cumsum([0] + [other.actions for other in problem.specs])
-    seen, done = slice(observations[agent], observations[agent + 1]), slice(actions[agent], actions[agent + 1])
-    if (problem.config.adversary if spec.team == "adversary" else problem.config.good) == "ddpg":
-        return torch.cat([joint[:, seen], joint[:, done]], 1), slice(spec.observation, spec.observation + spec.actions), seen
-    return joint.clone(), done, seen
-
-
-def behaviour(kind, logits):
-    return 1 / (1 + torch.exp(-logits)) if kind == "box" else torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True)
-
-
-def reference(problem, state, batch, iteration, agent, rate):
-    """One update by torch's modules, autograd and optimisers; the fields of the new state."""
-    config, spec = problem.config, problem.specs[agent]
-    inputs, own, seen = columns(problem, agent, batch.joint)
-    ahead, _own, _seen = columns(problem, agent, batch.next_joint)
-    hidden = config.hidden
-    policy_sizes, critic_sizes = (spec.observation, hidden, hidden, spec.actions), (inputs.shape[1], hidden, hidden, 1)
-    policy, target_policy = network(policy_sizes, state.policy), network(policy_sizes, state.target_policy)
-    critic, target_critic = network(critic_sizes, state.critic), network(critic_sizes, state.target_critic)
-    policy_adam = optimizer(policy, rate * config.actor_lr, state.policy_m, state.policy_v, state.steps)
-    critic_adam = optimizer(critic, rate * config.critic_lr, state.critic_m, state.critic_v, state.steps)
-
-    goal = batch.rewards[:, [agent]] + config.gamma * (1 - batch.terminated[:, [agent]]) * target_critic(ahead).detach()
-    nn.functional.mse_loss(critic(inputs), goal).backward()
-    nn.utils.clip_grad_norm_(critic.parameters(), config.clip)
-    critic_adam.step()
-
-    logits = policy(batch.joint[:, seen])
-    drawn = noise(spec.kind, len(logits), spec.actions, problem.generator(iteration, agent, Purpose.POLICY))
-    anew = inputs.clone()
-    anew[:, own] = behaviour(spec.kind, logits + drawn)
-    (-critic(anew).mean() + config.logit_penalty * (logits**2).mean()).backward()
-    nn.utils.clip_grad_norm_(policy.parameters(), config.clip)
-    policy_adam.step()
-
-    found = {}
-    for name, module, target, adam in (("policy", policy, target_policy, policy_adam), ("critic", critic, target_critic, critic_adam)):
-        found[name] = nn.utils.parameters_to_vector(module.parameters()).detach()
-        old = nn.utils.parameters_to_vector(target.parameters()).detach()
-        found[f"target_{name}"] = (1 - config.tau) * old + config.tau * found[name]
-        for key, moment in (("m", "exp_avg"), ("v", "exp_avg_sq")):
-            found[f"{name}_{key}"] = torch.cat([adam.state[parameter][moment].flatten() for parameter in module.parameters()])
-    return found
-
-
 @pytest.mark.parametrize("agent", [0, 1, 2])
 @pytest.mark.parametrize(
     "changes",
@@ -108,7 +38,7 @@ def test_an_update_is_that_of_torchs_modules_and_optimisers(agent, changes, payl
     (state, batch), iteration = (trained_states(problem, dtype=torch.float64)[agent], a_minibatch(problem, dtype=torch.float64)), 4
     new = apply(problem, state, update(problem, state, batch, iteration, agent), iteration, agent)
     rate = 1 - 0.9 * 4 / 10 if "lr_final" in changes else 1.0
-    for name, values in reference(problem, state, batch, iteration, agent, rate).items():
+    for name, values in naive.update(problem, state, batch, iteration, agent, rate).items():
         torch.testing.assert_close(getattr(new, name), values, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
     assert new.steps == 8
 
@@ -127,9 +57,9 @@ def test_the_target_actions_are_those_of_the_target_policies(problem):
     observations = torch.rand(9, 17, dtype=torch.float64, generator=generator)
     found, at, seen = target_actions(problem, states, observations, 6), 0, 0
     for agent, (spec, state) in enumerate(zip(problem.specs, states, strict=True)):
-        module = network((spec.observation, 16, 16, spec.actions), state.target_policy)
+        module = naive.module((spec.observation, 16, 16, spec.actions), state.target_policy)
         drawn = noise(spec.kind, 9, spec.actions, problem.generator(6, agent, Purpose.TARGET))
-        expected = behaviour(spec.kind, module(observations[:, seen : seen + spec.observation]) + drawn)
+        expected = naive.behaviour(spec.kind, module(observations[:, seen : seen + spec.observation]) + drawn)
         torch.testing.assert_close(found[:, at : at + spec.actions], expected.detach())
         at, seen = at + spec.actions, seen + spec.observation
 

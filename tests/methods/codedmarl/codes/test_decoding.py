@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, vstack
 
-from ppr.methods.codedmarl.codes.code import Code, build, from_matrix
-from ppr.methods.codedmarl.codes.decodability import condition, decodable_sets, tracker
+from ppr.methods.codedmarl.codes.code import Code
+from ppr.methods.codedmarl.codes.construction import build
+from ppr.methods.codedmarl.codes.decodability import condition, decodable_sets
 from ppr.methods.codedmarl.codes.decoding import decode, decode_real
 from ppr.methods.codedmarl.codes.erasures import all_received, conditions
 from ppr.methods.codedmarl.codes.field import combine
+from ppr.methods.codedmarl.codes.matrices import from_matrix
+from ppr.methods.codedmarl.codes.tracker import Tracker
 from ppr.methods.codedmarl.config import Family, FieldName
 from ppr.methods.common.errors import PprError
 
@@ -51,7 +54,7 @@ def test_what_arrived_first_decodes_to_the_updates(family, field):
     agents = 7 if family == "ldpc" else 5
     code, updates, random = build(family, 12, agents, field=field, search=False), some_updates(agents), np.random.default_rng(1)
     for _ in range(10):
-        arrived = tracker(code)
+        arrived = Tracker(code)
         for learner in random.permutation(code.learners).tolist():
             arrived.add(learner)
             if arrived.decodable:
@@ -151,7 +154,7 @@ def test_any_matrix_decodes_wherever_its_tracker_says_so(agents, spare, seed, fi
     )
     matrix = random.permutation(matrix)
     code, updates = from_matrix(matrix, field), some_updates(agents, seed)
-    arrived = tracker(code)
+    arrived = Tracker(code)
     for learner in random.permutation(len(matrix)).tolist():
         arrived.add(learner)
         shares = shares_of(code, updates, arrived.received)
@@ -166,7 +169,7 @@ def test_updates_that_were_given_to_another_learner_complete_the_shares():
     for field in FIELDS:
         code = build("ldpc", 15, 8, field=field)
         updates = some_updates(8)
-        arrived = tracker(code)
+        arrived = Tracker(code)
         for learner in range(6):
             arrived.add(learner)
         longer = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""The particle scenarios by themselves: physics in closed form, rewards by hand, episodes and resuming."""
+"""The particle scenarios: physics in closed form and particle by particle, rewards by hand, episodes and resuming."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis.strategies import integers
+from hypothesis.strategies import integers, sampled_from
 
+from ppr.methods.codedmarl import naive
 from ppr.methods.codedmarl.environments import make
 from ppr.methods.codedmarl.environments.physics import ACCELERATION, DAMPING, MARGIN, STIFFNESS, TIME_STEP, contact_forces, offsets
 from ppr.methods.codedmarl.environments.tag import leaving
@@ -93,6 +94,31 @@ def test_worlds_do_not_know_of_each_other(seed):
         together, alone = many.step(joint), one.step([action[1:2] for action in joint])
     torch.testing.assert_close(together.rewards[1:2], alone.rewards)
     torch.testing.assert_close(many.position[1:2], one.position, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=integers(0, 2**31), name=sampled_from(NAMES))
+def test_all_worlds_at_once_go_the_way_of_one_particle_after_the_other(seed, name):
+    """Crowded, so that everything touches everything that can be touched."""
+    environment = make(name, agents=4, adversaries=0 if name == "simple_spread" else 1, envs=3)
+    environment.reset(torch_generator(seed))
+    environment.load({key: 0.2 * value if key == "position" else value for key, value in environment.state().items()})
+    cast, colliders = environment.cast, environment.colliders if environment.cast.touching else 0
+    for t in range(4):
+        before, joint = environment.state(), actions(environment, seed, t)
+        environment.step(joint)
+        for world in range(3):
+            places = [tuple(point) for point in before["position"][world].tolist()]
+            for agent in range(4):
+                others = [(places[other], float(environment.reach[agent, other])) for other in range(colliders) if other != agent]
+                team = 0 if agent < cast.adversaries else 1
+                top_speed = math.inf if cast.top_speed is None else cast.top_speed[team]
+                velocity = tuple(before["velocity"][world, agent].tolist())
+                place, speed = naive.moved(
+                    places[agent], velocity, joint[agent][world].tolist(), others, cast.acceleration[team], top_speed
+                )
+                assert environment.position[world, agent].tolist() == pytest.approx(place, abs=1e-9)
+                assert environment.velocity[world, agent].tolist() == pytest.approx(speed, abs=1e-6)
 
 
 def test_spread_rewards_and_metrics_by_hand():

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ppr.methods.codedmarl.codes.code import Code, build
+from ppr.methods.codedmarl.codes.code import Code
+from ppr.methods.codedmarl.codes.construction import build
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.learners.controller import Collected, Controller, Stopped, TooFewShares
 from ppr.methods.codedmarl.learners.engine import Computation, Engine
@@ -200,7 +201,7 @@ def test_a_learner_that_owes_answers_for_too_long_is_replaced():
 
 def test_badly_conditioned_shares_wait_for_a_better_one_but_not_long():
     """Rows 0 and 1 are almost parallel; row 2 is late by 0.5 s, which is worth waiting for, or by a minute, which is not."""
-    from ppr.methods.codedmarl.codes.code import from_matrix
+    from ppr.methods.codedmarl.codes.matrices import from_matrix
 
     matrix = np.vstack([np.eye(4), np.eye(4)])[[0, 1, 2, 3, 4]]
     matrix[1] = matrix[0] + np.array([0, 1e-6, 0, 0])

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ppr.methods.codedmarl.codes.code import Code, build, from_matrix
+from ppr.methods.codedmarl.codes.code import Code
+from ppr.methods.codedmarl.codes.construction import build
+from ppr.methods.codedmarl.codes.matrices import from_matrix
 from ppr.methods.codedmarl.learners.engine import NO_FAULT, Assignment, Fault, Share
 from ppr.methods.codedmarl.learners.shares import Collection, over_reals
 from ppr.methods.codedmarl.learners.work import work

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 
-from ppr.methods.codedmarl.codes.code import build, from_matrix
+from ppr.methods.codedmarl import naive
+from ppr.methods.codedmarl.codes.construction import build
+from ppr.methods.codedmarl.codes.matrices import from_matrix
 from ppr.methods.codedmarl.learners.stragglers import Stragglers
 from ppr.methods.codedmarl.learners.traces import load_trace
 from ppr.methods.codedmarl.planning.arrivals import Pace, arrival_times
@@ -123,14 +124,6 @@ def test_the_papers_bars_follow_from_those_without_stragglers():
     assert np.max(errors) < 0.19
 
 
-def first_rank(matrix, times):
-    """The independent reference: singular values after every arrival."""
-    for until in np.unique(times[np.isfinite(times)]):
-        if np.linalg.matrix_rank(matrix[times <= until]) == matrix.shape[1]:
-            return until
-    return math.inf
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_somebody_elses_matrix_against_an_enumeration_with_singular_values(seed):
     random = np.random.default_rng(seed)
@@ -140,13 +133,9 @@ def test_somebody_elses_matrix_against_an_enumeration_with_singular_values(seed)
     if seed == 3:
         matrix[6] = 0
     code = from_matrix(matrix)
-    pace, weights = Pace(0.1, 0.05), (matrix != 0).sum(axis=1)
     for slow in range(5):
-        expected = []
-        for late in itertools.combinations(range(9), slow):
-            times = weights * 0.1 + 0.05 + np.isin(np.arange(9), late) * 0.35
-            expected.append(first_rank(matrix, times))
-        found = estimate(code, fixed(slow, 0.35, update_time=pace.update, payload=5.0, bandwidth=100.0))
+        expected = naive.waits(matrix, slow, delay=0.35, update=0.1, transfer=0.05)
+        found = estimate(code, fixed(slow, 0.35, update_time=0.1, payload=5.0, bandwidth=100.0))
         assert found.mean == pytest.approx(np.mean(expected))
         assert found.p95 == pytest.approx(np.sort(expected)[math.ceil(0.95 * len(expected)) - 1])
 

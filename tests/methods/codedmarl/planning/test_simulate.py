@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ppr.methods.codedmarl.codes.code import build
+from ppr.methods.codedmarl.codes.construction import build
 from ppr.methods.codedmarl.learners.stragglers import Stragglers
 from ppr.methods.codedmarl.learners.traces import load_trace
 from ppr.methods.codedmarl.planning.closed_forms import shifted_exponential
