@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.reading.files import atomic_path
 from ppr.methods.common.running.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
+from ppr.methods.imnet.config import METHOD, network_config
 from ppr.methods.imnet.evaluate import largest_share
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.models.field import Decoder
-from ppr.methods.imnet.models.model import METHOD, ShapeModel, network_config
 from ppr.methods.imnet.models.svr import METHOD as IMAGE_METHOD
 from ppr.methods.imnet.models.svr import load_image_encoder
 from ppr.methods.imnet.network import ImplicitDecoder
@@ -112,7 +113,7 @@ def description(meta: Meta, decoder: ImplicitDecoder, *, occupancy: bool) -> dic
     return about | {"level": 0.0 if logit else 0.5, "box": [-0.5, 0.5], "up": "y", "values": "logit" if logit else "occupancy"}
 
 
-def whole_shapes(model: ShapeModel, report: Callable[[], object] = lambda: None, *, resolution: int = 48) -> NDArray[np.bool_]:
+def whole_shapes(model: Predictor, report: Callable[[], object] = lambda: None, *, resolution: int = 48) -> NDArray[np.bool_]:
     """Which shapes of a model's bank come out in one piece, bool [n]: the largest has at least 95 % of the volume.
 
     Args:

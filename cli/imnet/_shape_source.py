@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
 MAX_CODE_BYTES = 1 << 28
 
@@ -54,7 +54,7 @@ class Named:
     code: NDArray[np.float32]
 
 
-def resolve(model: ShapeModel, given: dict[str, Any], *, truncation: float = 1.0, prior: str | None = None) -> Named:
+def resolve(model: Predictor, given: dict[str, Any], *, truncation: float = 1.0, prior: str | None = None) -> Named:
     """Take the options of `one_shape` out of a command's and find the code.
 
     Raises:
@@ -79,13 +79,13 @@ def resolve(model: ShapeModel, given: dict[str, Any], *, truncation: float = 1.0
     return Named(model.bank.names[index], model.bank.codes[index])
 
 
-def default_shape(model: ShapeModel) -> int:
+def default_shape(model: Predictor) -> int:
     """The shape a model shows when nothing is asked for: the one its checkpoint names, else the first."""
     shown = model.meta.notes.get("default_shape")
     return model.bank.index(shown) if shown else 0
 
 
-def by_word(model: ShapeModel, word: str) -> Named:
+def by_word(model: Predictor, word: str) -> Named:
     """A shape of an argument: name or number of a known one, `seed:S`, or a file (.npy code, voxels, mesh).
 
     Raises:

@@ -14,7 +14,7 @@ from .. import options, output
 from . import _shape_source as shape_source
 
 if TYPE_CHECKING:
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
 
 @click.command()
@@ -49,21 +49,21 @@ def bench(
     ppr imnet bench -r 512 --mode sparse --field boxes
     ppr imnet bench --runtimes
     """
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
     from ._surface import cpu_threads
 
     with cpu_threads(threads):
         if runtimes:
-            output.table(runtime_rows(ShapeModel.load(checkpoint), threads), as_json=as_json)
+            output.table(runtime_rows(Predictor.load(checkpoint), threads), as_json=as_json)
             return
-        fields = box_fields(count) if field == "boxes" else network_fields(ShapeModel.load(checkpoint), count)
+        fields = box_fields(count) if field == "boxes" else network_fields(Predictor.load(checkpoint), count)
         for resolution in resolutions or (64, 128):
             rows = compare(fields, resolution, modes or ("sparse", "dense", "mise"), seed_grid)
             output.table(rows, as_json=as_json, title=None if as_json else f"{resolution}^3, mean of {len(fields)} shapes")
 
 
-def network_fields(model: ShapeModel, count: int) -> list[tuple[Callable[..., Any], float]]:
+def network_fields(model: Predictor, count: int) -> list[tuple[Callable[..., Any], float]]:
     """Fields of shapes the model knows, with their levels."""
     step = max(1, len(model.bank.codes) // count)
     return [(model.field(code), model.decoder.level) for code in model.bank.codes[::step][:count]]
@@ -71,8 +71,8 @@ def network_fields(model: ShapeModel, count: int) -> list[tuple[Callable[..., An
 
 def box_fields(count: int) -> list[tuple[Callable[..., Any], float]]:
     """Exact occupancy of bundled chairs, as distances in unit-box coordinates so that it has a slope."""
+    from ppr.methods.imnet.data import BUNDLED
     from ppr.methods.imnet.shapes.boxes import load_boxes
-    from ppr.methods.imnet.sources import BUNDLED
 
     table = load_boxes(BUNDLED)
     step = max(1, len(table) // count)
@@ -132,7 +132,7 @@ def missing(cells: Any, truth: Any) -> int:
     return int((~np.isin(wanted, keys)).sum())
 
 
-def runtime_rows(model: ShapeModel, threads: int | None, points: int = 65_536) -> list[dict[str, Any]]:
+def runtime_rows(model: Predictor, threads: int | None, points: int = 65_536) -> list[dict[str, Any]]:
     """Points a second of the same decoder in three runtimes, at the extractor's batch size."""
     import tempfile
     from pathlib import Path

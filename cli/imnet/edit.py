@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 TERM = re.compile(rf"\s*([+-]?)\s*(?:({NUMBER})\s*\*)?\s*([^\s*+]+)\s*")
@@ -58,9 +58,9 @@ def edit(
     if as_json and any(str(path) == "-" for path in outs):
         raise UsageError("--out - and --json both want stdout")
     results.check_outputs(outs, preview, overwrite=overwrite)
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     code = mixed(model, mix)
     if save_code is not None:
         shape_source.save_npy(save_code, code, overwrite=overwrite)
@@ -93,7 +93,7 @@ def parsed(expression: str) -> list[tuple[float, str]]:
     return terms
 
 
-def mixed(model: ShapeModel, expression: str) -> NDArray[np.float32]:
+def mixed(model: Predictor, expression: str) -> NDArray[np.float32]:
     """The code of a weighted sum, clipped to [0, 1] where all codes lie."""
     import numpy as np
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
 
 @click.command()
@@ -55,11 +55,11 @@ def encode(
     if out is not None and out.suffix not in suffixes:
         raise UsageError(f"--out {out}: codes are written as {', '.join(suffixes)}")
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
     if out is not None:
         refuse_existing(out, overwrite=overwrite)
-    model = ShapeModel.load(checkpoint, image_checkpoint)
+    model = Predictor.load(checkpoint, image_checkpoint)
     if bank is not None:
         return encode_bank(model, bank, out, overwrite=overwrite)
     started, batch = time.perf_counter(), output.Batch(fail_fast=fail_fast)
@@ -89,7 +89,7 @@ def input_suffixes() -> frozenset[str]:
     return shape_source.solid_suffixes() | picture_suffixes()
 
 
-def encoded(model: ShapeModel, items: list[Input], batch: output.Batch) -> Iterator[tuple[Input, NDArray[np.float32]]]:
+def encoded(model: Predictor, items: list[Input], batch: output.Batch) -> Iterator[tuple[Input, NDArray[np.float32]]]:
     """The code of every input; what cannot be read is reported and left out."""
     for item in items:
         try:
@@ -101,7 +101,7 @@ def encoded(model: ShapeModel, items: list[Input], batch: output.Batch) -> Itera
         yield item, code
 
 
-def code_of(model: ShapeModel, item: Input) -> NDArray[np.float32]:
+def code_of(model: Predictor, item: Input) -> NDArray[np.float32]:
     """The code of one file: a picture by the image encoder, everything else by the voxel encoder."""
     shape_source.check_suffix(Path(item.relative), input_suffixes())
     if Path(item.relative).suffix.lower() in picture_suffixes():
@@ -126,11 +126,11 @@ def write_codes(path: Path, codes: Sequence[NDArray[np.float32]], *, overwrite: 
         write_zs(path, np.stack(codes), overwrite=overwrite)
 
 
-def encode_bank(model: ShapeModel, data: str, out: Path | None, *, overwrite: bool) -> int:
+def encode_bank(model: Predictor, data: str, out: Path | None, *, overwrite: bool) -> int:
     """Codes of the training shapes of a data file: as a table, or together with the model."""
     from ppr.methods.common.reading.datasets import resolve
+    from ppr.methods.imnet.data import load_shapes
     from ppr.methods.imnet.models.bank import shape_codes, with_bank
-    from ppr.methods.imnet.sources import load_shapes
 
     if out is None:
         raise UsageError("--bank needs --out", hint="--out codes.h5, or --out model.safetensors")

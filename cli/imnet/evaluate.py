@@ -15,8 +15,8 @@ from . import _shape_source as shape_source
 if TYPE_CHECKING:
     from ppr.methods.common.reading.meshes import Mesh
     from ppr.methods.imnet.data import Shapes
+    from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.field import CodeField
-    from ppr.methods.imnet.models.model import ShapeModel
 
 
 @click.command()
@@ -62,15 +62,15 @@ def evaluate(
     """
     from ppr.methods.common.reading.datasets import resolve
     from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.imnet.data import load_shapes
+    from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.metrics import DEFINITIONS
-    from ppr.methods.imnet.models.model import ShapeModel
-    from ppr.methods.imnet.sources import load_shapes
 
     from ._surface import cpu_threads
 
     if per_shape is not None:
         refuse_existing(per_shape, overwrite=overwrite)
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     shapes = load_shapes([str(resolve(data))] if data else [])
     started = time.perf_counter()
     with cpu_threads(threads):
@@ -98,7 +98,7 @@ def mesher(resolution: int, keep: Any = 0.001) -> Callable[[CodeField], Mesh]:
 
 
 def of_shapes(
-    model: ShapeModel,
+    model: Predictor,
     shapes: Shapes,
     split: str,
     limit: int,
@@ -126,7 +126,7 @@ def of_shapes(
 
 
 def of_generated(
-    model: ShapeModel, shapes: Shapes, count: int, seed: int, prior: str | None, truncation: float, resolution: int
+    model: Predictor, shapes: Shapes, count: int, seed: int, prior: str | None, truncation: float, resolution: int
 ) -> dict[str, Any]:
     """Quality and variety of generated shapes against held-out ones, or training ones where none are held out."""
     from ppr.methods.imnet.evaluate import evaluate_generation, load_indices, true_surface

@@ -51,11 +51,11 @@ def export(
         raise UsageError("--half, --note, --whole and --image are for safetensors")
     from ppr.exports import imnet as exporter
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
     path = out or Path(f"imnet{options.EXPORT_SUFFIX[format]}")
     refuse_existing(path, overwrite=overwrite)
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     if format == "safetensors":
         pairs, found = options.parse_notes(notes), None
         if whole:

@@ -55,9 +55,9 @@ def generate(
     if out is not None and not as_codes and out.suffix:
         raise UsageError(f"--out {out}: a folder, or .npy for the codes", hint="`ppr imnet mesh --seed 7 --out chair.obj` makes one mesh")
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     codes = model.sample(count, seed, truncation=truncation, kind=prior)
     if as_codes and out is not None:
         shape_source.save_npy(out, codes, overwrite=overwrite)

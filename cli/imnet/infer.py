@@ -56,11 +56,11 @@ def infer(
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
     batch, started = output.Batch(fail_fast=fail_fast), time.perf_counter()
     items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure)
-    model = ShapeModel.load(checkpoint, image_checkpoint)
+    model = Predictor.load(checkpoint, image_checkpoint)
     with output.progress("infer", len(items)) as advance, surface.cpu_threads(threads):
         for item, code in encoded(model, items, batch):
             try:

@@ -58,13 +58,13 @@ def interpolate(
         raise UsageError(f"--gif {gif}: the animation is a .gif")
     from ppr.methods.common.drawing.animation import save_gif
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
     results.check_outputs([], contact, overwrite=overwrite)
     targets = [mesh_dir / f"{index:04d}.{format}" for index in range(steps)] if mesh_dir else []
     for path in [*targets, *([gif] if gif else [])]:
         refuse_existing(path, overwrite=overwrite)
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     ends = [shape_source.by_word(model, word) for word in (first, last)]
     frames, thumbnails = [], []
     with output.progress("interpolate", steps) as advance, surface.cpu_threads(threads):

@@ -18,9 +18,9 @@ from . import _shape_source as shape_source
 if TYPE_CHECKING:
     from ppr.exports.mesh.extract import Extraction
     from ppr.methods.common.reading.meshes import Mesh
+    from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.field import CodeField
     from ppr.methods.imnet.models.latent_map import Plane
-    from ppr.methods.imnet.models.model import ShapeModel
 
 #: Of a map: side of a thumbnail in pixels, cells along its longer side, cells a side of a thumbnail's mesh.
 MAP_TILE, MAP_CELLS, MAP_RESOLUTION = 96, 8, 32
@@ -75,10 +75,10 @@ def list_shapes(
     for picture in (contact, latent_map):
         results.check_outputs([], picture, overwrite=overwrite)
     from ppr.exports.mesh.extract import Extraction
+    from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.latent_map import principal_plane
-    from ppr.methods.imnet.models.model import ShapeModel
 
-    model = ShapeModel.load(checkpoint)
+    model = Predictor.load(checkpoint)
     found = [(index, name) for index, name in enumerate(model.bank.names) if any(text in name for text in match or ("",))][::every][:limit]
     plane = principal_plane(model.bank.codes[[index for index, _name in found]]) if latent_map is not None and found else None
     if as_json:
@@ -107,7 +107,7 @@ def list_shapes(
 
 
 def draw_map(
-    model: ShapeModel,
+    model: Predictor,
     found: list[tuple[int, str]],
     plane: Plane,
     settings: Extraction,
@@ -136,7 +136,7 @@ def draw_map(
 
 
 def thumbnails(
-    model: ShapeModel, shapes: Iterable[tuple[int, str]], settings: Extraction, batch: output.Batch, size: int = 192
+    model: Predictor, shapes: Iterable[tuple[int, str]], settings: Extraction, batch: output.Batch, size: int = 192
 ) -> dict[int, Any]:
     """Small pictures of shapes by their number; one without a surface is reported and left out."""
     named, pictures = list(shapes), {}

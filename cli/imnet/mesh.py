@@ -18,7 +18,7 @@ from . import _shape_source as shape_source
 from . import _surface as surface
 
 if TYPE_CHECKING:
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
 
 @click.command()
@@ -58,9 +58,9 @@ def mesh(
     if not batch:
         results.check_outputs(outs, preview, overwrite=overwrite)
     surfacing = surface.Surfacing.of(given)
-    from ppr.methods.imnet.models.model import ShapeModel
+    from ppr.methods.imnet.infer import Predictor
 
-    model = ShapeModel.load(checkpoint, image_checkpoint)
+    model = Predictor.load(checkpoint, image_checkpoint)
     with surface.cpu_threads(threads):
         if batch:
             codes = shape_source.read_codes(batch_source(given))
@@ -86,7 +86,7 @@ def batch_source(given: dict[str, Any]) -> Path:
 
 
 def mesh_all(
-    model: ShapeModel,
+    model: Predictor,
     surfacing: surface.Surfacing,
     codes: Iterable[shape_source.Named],
     outs: tuple[Path, ...],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..common.config import BaseConfig, BaseTrainConfig
+from ..common.config import BaseConfig, BaseTrainConfig, validate
 
+if TYPE_CHECKING:
+    from ..common.running.checkpoint import Meta
+
+METHOD = "imnet"  # in the checkpoints of autoencoders
 Arch = Literal["fast", "improved", "paper"]
 NOISE_STD = 0.2  # of the latent generator's input
 
@@ -33,6 +38,16 @@ class NetworkConfig(BaseConfig):
     def decoder_widths(self) -> list[int]:
         """Of the hidden layers: 2048-1024-512-256-128 in the paper, 1024-1024-1024-512-256-128 since (for gf_dim 128)."""
         return [self.gf_dim * factor for factor in ((16, 8, 4, 2, 1) if self.arch == "paper" else (8, 8, 8, 4, 2, 1))]
+
+
+def network_config(meta: Meta, path: Path) -> NetworkConfig:
+    """The network's sizes and form from a checkpoint's metadata.
+
+    Raises:
+        UsageError: they are missing or not valid.
+    """
+    known = {key: value for key, value in meta.config.items() if key in NetworkConfig.model_fields}
+    return validate(NetworkConfig, {"arch": meta.arch} | known, where=str(path))
 
 
 class AdamConfig(BaseTrainConfig):

@@ -1,11 +1,13 @@
-"""From shapes to batches: voxels for the encoder, labelled points for the decoder."""
+"""From files to batches: which shapes a `--data` argument stands for, their voxels for the encoder and labelled points for the decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,11 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..common.config import BaseTrainConfig
+from ..common.errors import UsageError
 from .config import TrainConfig
-from .shapes.boxes import BoxSet, BoxUnion, Deformation, recombine, sample_points
+from .shapes.boxes import BoxSet, BoxUnion, Deformation, load_boxes, recombine, sample_points
+from .shapes.hdf5 import LEVELS, read_shapes
+from .shapes.voxels import SIDE
 
-RESOLUTION = 64  # of the encoder's input
-HALF_VOXEL = 0.5 / RESOLUTION
+BUNDLED = Path(__file__).parent / "demo" / "box_chairs.npz"
+HALF_VOXEL = 0.5 / SIDE
 PROPORTION = 0.25  # largest log factor on the heights of a recombined chair's two halves
 Index = NDArray[np.intp]
 Drawn = TypeVar("Drawn", covariant=True)
@@ -66,7 +71,7 @@ class BoxShapes:
         return self.table.name(index)
 
     def voxels(self, index: int) -> NDArray[np.bool_]:
-        return self.table[index].voxels(RESOLUTION)
+        return self.table[index].voxels(SIDE)
 
     def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
         # Less and less towards the end: the last steps are for the shapes as they are.
@@ -76,7 +81,7 @@ class BoxShapes:
         shapes = [self.deformation(shape, rng) if rng.random() < deformed else shape for shape in shapes]
         # Voxels of other sources mark whatever is touched, these what is inside: the encoder learns to read both.
         dilations = np.where(rng.random(len(shapes)) < deformed, rng.uniform(0, HALF_VOXEL, len(shapes)), 0.0)
-        voxels = [shape.voxels(RESOLUTION, dilate=dilate) for shape, dilate in zip(shapes, dilations, strict=True)]
+        voxels = [shape.voxels(SIDE, dilate=dilate) for shape, dilate in zip(shapes, dilations, strict=True)]
         points, labels = sample_points(shapes, config.points, rng, near=config.near)
         return Batch(stack_voxels(voxels), torch.from_numpy(points), torch.from_numpy(labels))
 
@@ -87,15 +92,80 @@ class BoxShapes:
         return recombine(shape, self.table[rng.choice(self.train)], (above, below)) or shape
 
 
+class PointShapes:
+    """Shapes with points that were sampled beforehand; files that do not say which shapes are held out keep every tenth."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = read_shapes(path)
+        if self.file.splits:
+            self.train, self.held_out = self.file.rows("train"), self.file.rows("test")
+        else:
+            # As the authors: names in order, the first part trains. Without names every tenth is held out.
+            rows = np.arange(self.file.count)
+            self.train, self.held_out = rows[rows % 10 != 9], rows[rows % 10 == 9]
+        if not len(self.train):
+            self.train = np.arange(self.file.count)
+
+    def name(self, index: int) -> str:
+        return self.file.name(index)
+
+    def voxels(self, index: int) -> NDArray[np.bool_]:
+        return self.file.voxels([index])[0] > 0
+
+    def draw(self, indices: Index, config: TrainConfig, progress: float, rng: np.random.Generator) -> Batch:
+        """Points of the level that `progress` has reached: 16, 32 and 64 in turn if progressive, else the finest."""
+        levels = [level for level in LEVELS if level in self.file.points_per_level]
+        level = levels[min(int(progress * len(levels)), len(levels) - 1)] if config.progressive else levels[-1]
+        coordinates, values = self.file.coordinates(level, indices), self.file.values(level, indices)[..., 0]
+        count = min(config.points, coordinates.shape[1])
+        chosen = np.stack([rng.permutation(coordinates.shape[1])[:count] for _ in indices])
+        return Batch(
+            stack_voxels(list(self.file.voxels(indices) > 0)),
+            torch.from_numpy(np.take_along_axis(coordinates, chosen[:, :, None], axis=1)),
+            torch.from_numpy(np.take_along_axis(values, chosen, axis=1).astype(np.float32)),
+        )
+
+
+def load_shapes(data: Sequence[str]) -> Shapes:
+    """Shapes of a file: `.npz` of box unions or HDF5 from `prepare`; of nothing, the bundled chairs.
+
+    Raises:
+        UsageError: more than one file, or another suffix.
+        PprError: the file cannot be read.
+    """
+    if len(data) > 1:
+        raise UsageError("training takes one data file", hint="`ppr imnet prepare A B --out data.h5` makes one of several")
+    path = Path(data[0]) if data else BUNDLED
+    if path.suffix == ".npz":
+        return BoxShapes(load_boxes(path))
+    if path.suffix in (".h5", ".hdf5"):
+        return PointShapes(path)
+    raise UsageError(f"{path}: neither .npz of box unions nor HDF5", hint="`ppr imnet prepare` makes HDF5 of meshes and voxels")
+
+
+def check(config: TrainConfig) -> None:
+    """Find data that cannot be trained on, before a run directory is made.
+
+    Raises:
+        UsageError, PprError: as `load_shapes`.
+    """
+    load_shapes(config.data)
+
+
+def fingerprint(shapes: Shapes, data: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint says about its data: file, numbers of shapes, SHA-256 of the names in order."""
+    names = "\n".join(shapes.name(int(index)) for index in [*shapes.train, *shapes.held_out])
+    return {
+        "file": Path(data[0]).name if data else BUNDLED.name,
+        "train": len(shapes.train),
+        "held_out": len(shapes.held_out),
+        "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
+    }
+
+
 def stack_voxels(grids: list[NDArray[np.bool_]]) -> Tensor:
     """bool [64, 64, 64] each -> float32 (B, 1, 64, 64, 64)."""
     return torch.from_numpy(np.stack(grids)[:, None].astype(np.float32))
-
-
-def voxel_centres(resolution: int) -> NDArray[np.float32]:
-    """Centres of the voxels of the cube [-0.5, 0.5]^3, float32 [R^3, 3], z fastest."""
-    axis = ((np.arange(resolution) + 0.5) / resolution - 0.5).astype(np.float32)
-    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
 class Source(Protocol[Drawn]):
@@ -161,7 +231,7 @@ class IoUSample:
             chosen.append(taken)
             weights.append(np.full(len(taken), len(members) / max(len(taken), 1), np.float32))
         index = np.concatenate(chosen)
-        points = ((np.stack(np.unravel_index(index, voxels.shape), 1) + 0.5) / RESOLUTION - 0.5).astype(np.float32)
+        points = ((np.stack(np.unravel_index(index, voxels.shape), 1) + 0.5) / SIDE - 0.5).astype(np.float32)
         return cls(
             stack_voxels([voxels])[0],
             torch.from_numpy(points),

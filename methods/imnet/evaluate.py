@@ -11,23 +11,24 @@ from numpy.typing import NDArray
 from ..common.errors import PprError
 from ..common.reading.meshes import Mesh, report, sample_surface
 from . import metrics
-from .data import RESOLUTION, BoxShapes, Index, Shapes, voxel_centres
+from .data import BoxShapes, Index, Shapes
+from .infer import Predictor
 from .models.field import CodeField
-from .models.model import ShapeModel
 from .shapes.boxes import BoxUnion
+from .shapes.voxels import SIDE, voxel_centres
 
 MeshOf = Callable[[CodeField], Mesh]
 SURFACE_POINTS = 30_000  # fewer, and two samples of one surface lie further than 1 % apart in places
 
 
 def evaluate(
-    model: ShapeModel, shapes: Shapes, indices: Index, *, mesh_of: MeshOf | None = None, retrieval: bool = True, seed: int = 0
+    model: Predictor, shapes: Shapes, indices: Index, *, mesh_of: MeshOf | None = None, retrieval: bool = True, seed: int = 0
 ) -> Iterator[dict[str, object]]:
     """One record a shape: IoU and MSE at 64^3; with `mesh_of` also Chamfer distance, normal consistency, F-score and watertightness.
 
     With `retrieval`, `nearest_iou` is the IoU of the training shape most similar to it by IoU, the baseline to beat.
     """
-    centres = voxel_centres(RESOLUTION)
+    centres = voxel_centres(SIDE)
     packed = np.stack([np.packbits(shapes.voxels(int(i))) for i in shapes.train]) if retrieval else None
     for index in indices:
         truth = shapes.voxels(int(index))
@@ -46,7 +47,7 @@ def evaluate(
         yield record
 
 
-def occupancy(values: NDArray[np.float32], model: ShapeModel) -> NDArray[np.float32]:
+def occupancy(values: NDArray[np.float32], model: Predictor) -> NDArray[np.float32]:
     """Field values as probabilities in [0, 1]."""
     if model.config.output == "logit":
         return (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)
@@ -117,7 +118,7 @@ def summary(records: Sequence[dict[str, object]]) -> dict[str, float]:
 
 
 def evaluate_generation(
-    codes: NDArray[np.float32], model: ShapeModel, mesh_of: MeshOf, reference: Sequence[metrics.Float], *, points: int = 1024
+    codes: NDArray[np.float32], model: Predictor, mesh_of: MeshOf, reference: Sequence[metrics.Float], *, points: int = 1024
 ) -> dict[str, float]:
     """Quality and variety of generated shapes.
 

@@ -73,9 +73,9 @@ class ModelTask:
 
 
 def _check_shapes(config: TrainConfig) -> None:
-    from .sources import load_shapes
+    from .data import check
 
-    load_shapes(config.data)
+    check(config)
 
 
 def _train_autoencoder(config: TrainConfig, run: Run, *, resume: bool = False) -> None:

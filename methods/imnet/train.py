@@ -16,15 +16,13 @@ from ..common.running.checkpoint import Meta, load_checkpoint, load_state
 from ..common.running.devices import launch
 from ..common.running.fit import Task, fit
 from ..common.running.run import Run
-from .config import TrainConfig
-from .data import Batch, IoUSample, TrainBatches
+from .config import METHOD, TrainConfig
+from .data import Batch, IoUSample, TrainBatches, fingerprint, load_shapes
 from .models.bank import with_bank
 from .models.optimizer import scheduled_adam
 from .network import AutoEncoder
-from .sources import fingerprint, load_shapes
 
 log = logging.getLogger("ppr")
-METHOD = "imnet"
 LEVEL = {"logit": 0.0, "clamp": 0.5, "sigmoid": 0.5}
 
 

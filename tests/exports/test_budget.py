@@ -9,8 +9,8 @@ import pytest
 
 from ppr.exports.mesh.extract import Extracted, Extraction, extract
 from ppr.exports.mesh.marching import CORNERS
+from ppr.methods.imnet.data import BUNDLED
 from ppr.methods.imnet.shapes.boxes import load_boxes
-from ppr.methods.imnet.sources import BUNDLED
 
 SEED_CORNERS = 33**3
 

@@ -14,7 +14,7 @@ from ppr.exports.onnx import session, signature
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.imnet.config import PRESETS, NetworkConfig
-from ppr.methods.imnet.models.model import ShapeModel
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.models.svr import SingleView
 from ppr.methods.imnet.network import AutoEncoder
 
@@ -61,7 +61,7 @@ def free(path):
 
 @pytest.fixture(scope="module")
 def code(path):
-    return ShapeModel.load(str(path)).code("b")
+    return Predictor.load(str(path)).code("b")
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_split_model_is_the_model(tmp_path, path, half):
     assert {key.split(".")[0] for key in encoder.state} == {"encoder"}
     assert decoder.meta.notes == {"names": "a\nb\nc", "card": "chairs", "licence": "Apache-2.0"}
     assert encoder.meta.notes == {"card": "chairs", "licence": "Apache-2.0"}
-    whole, split = ShapeModel.load(str(path)), ShapeModel(*written)
+    whole, split = Predictor.load(str(path)), Predictor(*written)
     points, grid = random_points(500), np.random.default_rng(0).random((64, 64, 64)) < 0.2
     tolerance = 2e-2 if half else 0
     np.testing.assert_allclose(split.field(split.code("c"))(points), whole.field(whole.code("c"))(points), atol=tolerance)
@@ -228,7 +228,7 @@ def test_new_shapes_are_drawn_from_those_in_one_piece(tmp_path, path):
     (part, _encoder) = imnet.split_checkpoint(
         path, tmp_path / "x.safetensors", half=False, notes={}, overwrite=False, whole=np.array([True, False, True])
     )
-    model = ShapeModel(part)
+    model = Predictor(part)
     one, other = model.bank.examples
     np.testing.assert_array_equal(model.bank.examples, model.bank.codes[[0, 2]])
     for code in model.sample(5, 0, kind="mixture"):
@@ -249,7 +249,7 @@ def test_a_shape_is_whole_where_its_largest_part_is_nearly_all(path, monkeypatch
             small = self.radius - np.linalg.norm(points - [-0.3, 0, 0], axis=1)
             return np.maximum(big, small).astype(np.float32)
 
-    model = ShapeModel.load(str(path))
+    model = Predictor.load(str(path))
     fields = iter([Blobs(0.15), Blobs(-1.0), Blobs(0.05)])
     monkeypatch.setattr(model, "field", lambda _code: next(fields))
     assert imnet.whole_shapes(model).tolist() == [False, True, True]

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ...common.errors import PprError
 from ...common.running.checkpoint import Checkpoint, load_state
+from ..config import network_config
 from ..data import stack_voxels
 from ..network import VoxelEncoder
-from .model import network_config
 
 BLOCK = 16  # grids encoded at once
 

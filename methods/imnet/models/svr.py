@@ -22,9 +22,8 @@ from ...common.running.devices import launch
 from ...common.running.fit import Task, fit
 from ...common.running.run import Run
 from ..config import SvrTrainConfig
-from ..data import BoxShapes, Index, TrainBatches
+from ..data import BoxShapes, Index, TrainBatches, fingerprint, load_shapes
 from ..shapes.hdf5 import dataset, open_hdf5, read_codes
-from ..sources import fingerprint, load_shapes
 from .encoding import encode, load_encoder
 from .image_encoder import ImageEncoder
 from .optimizer import scheduled_adam

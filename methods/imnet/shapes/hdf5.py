@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from ...common.errors import PprError
 from ...common.reading.files import atomic_path
+from .voxels import SIDE
 
 if TYPE_CHECKING:
     import h5py
 
 LEVELS = (16, 32, 64)
-SIDE = 64
 FINE = 256
 MAX_SHAPES = 1 << 20
 MAX_POINTS = 1 << 20

@@ -13,9 +13,9 @@ import numpy as np
 
 from ...common.errors import PprError
 from ...common.reading.files import atomic_path
-from .hdf5 import FINE, SIDE
+from .hdf5 import FINE
 from .sampling import LIMITS, Samples, Scheme
-from .voxels import Bool
+from .voxels import SIDE, Bool
 
 if TYPE_CHECKING:
     import h5py

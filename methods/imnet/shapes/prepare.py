@@ -16,12 +16,12 @@ from pydantic import Field, NonNegativeInt, field_validator
 
 from ...common.errors import PprError
 from ...common.reading.files import free_name
-from .hdf5 import FINE, SIDE
+from .hdf5 import FINE
 from .hdf5_writer import ShapeWriter, write_shapes
 from .occupancy import require_igl
 from .sampling import sample
 from .shape_files import ReadConfig, ShapeFile, Solid, grids_in, solids
-from .voxels import max_pool
+from .voxels import SIDE, max_pool
 
 SPLITS = ("train", "test")
 MAX_SOURCES = 100  # file names kept in the attribute of the HDF5 file

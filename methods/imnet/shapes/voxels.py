@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...common.errors import PprError
 from ...common.reading.files import atomic_open
 
+SIDE = 64  # of the grid that the encoder sees
 MAX_SIDE = 1024
 MAX_HEADER_BYTES = 4096
 LONGEST_RUN = 255  # a binvox run length is one byte
@@ -144,6 +145,12 @@ def write_binvox(path: Path, grid: VoxelGrid, *, overwrite: bool = True) -> None
     with atomic_open(path, overwrite=overwrite) as stream:
         stream.write(f"#binvox 1\ndim {side} {side} {side}\ntranslate {translate}\nscale {grid.scale:.9g}\ndata\n".encode("ascii"))
         stream.write(runs.tobytes())
+
+
+def voxel_centres(resolution: int) -> NDArray[np.float32]:
+    """Centres of the voxels of the cube [-0.5, 0.5]^3, float32 [R^3, 3], z fastest."""
+    axis = ((np.arange(resolution) + 0.5) / resolution - 0.5).astype(np.float32)
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
 def max_pool(occupied: Bool, factor: int) -> Bool:

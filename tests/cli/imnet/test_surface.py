@@ -11,9 +11,9 @@ from ppr.cli.imnet._surface import expected_cost
 
 MEASURED = """
 import numpy as np
-from ppr.exports.mesh import Extraction, extract
-from ppr.exports.mesh_files import mesh_bytes
-from ppr.methods.common.memory import peak_memory
+from ppr.exports.mesh.extract import Extraction, extract
+from ppr.exports.mesh.files import mesh_bytes
+from ppr.methods.common.measuring.memory import peak_memory
 
 def made(resolution):
     field = lambda points: np.float32(0.3) - np.sqrt(np.einsum("ni,ni->n", points, points))

@@ -58,7 +58,7 @@ def test_the_latent_gan_and_the_image_encoder_train_on_a_model(ppr, tmp_path):
     assert answer.code == 0, answer.err
     options = ("--epochs", "1", "--set", "width=4", "--set", "val_shapes=2", "--set", "batch=64")
     table = tmp_path / "few.npz"
-    from ppr.methods.imnet.sources import BUNDLED
+    from ppr.methods.imnet.data import BUNDLED
 
     with np.load(BUNDLED) as arrays:
         kept = np.r_[0:8, 60:64]

@@ -25,7 +25,7 @@ from ppr.methods.imnet.evaluate import (
     true_surface,
     voxel_surface,
 )
-from ppr.methods.imnet.models.model import ShapeModel
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.network import AutoEncoder
 from ppr.methods.imnet.shapes.boxes import BoxSet, BoxUnion
 
@@ -203,7 +203,7 @@ def network(request):
 def model(tmp_path, network):
     meta = Meta(method="imnet", arch="fast", config=network.config.model_dump())
     codes = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
-    return ShapeModel.load(str(save_checkpoint(tmp_path / "m.safetensors", network.state_dict() | {"codes": codes}, meta)))
+    return Predictor.load(str(save_checkpoint(tmp_path / "m.safetensors", network.state_dict() | {"codes": codes}, meta)))
 
 
 def test_iou_and_mse_are_those_of_the_network_at_the_voxel_centres(model, network):

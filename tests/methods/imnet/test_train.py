@@ -13,12 +13,11 @@ from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.running.run import Run
 from ppr.methods.imnet.config import PRESETS, TrainConfig
-from ppr.methods.imnet.data import BoxShapes, IoUSample, TrainBatches, voxel_centres
-from ppr.methods.imnet.models.model import ShapeModel
+from ppr.methods.imnet.data import BUNDLED, BoxShapes, IoUSample, PointShapes, TrainBatches, fingerprint, load_shapes
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.network import AutoEncoder
-from ppr.methods.imnet.point_shapes import PointShapes
 from ppr.methods.imnet.shapes.boxes import load_boxes
-from ppr.methods.imnet.sources import BUNDLED, fingerprint, load_shapes
+from ppr.methods.imnet.shapes.voxels import voxel_centres
 from ppr.methods.imnet.train import field_loss, train
 
 from .runs import check_resumed_training, started
@@ -67,7 +66,7 @@ def test_training_lowers_the_loss(overfitted):
 
 def test_a_chair_that_is_trained_on_is_rebuilt(overfitted):
     run, path = overfitted
-    model, truth = ShapeModel.load(str(run.best)), BoxShapes(load_boxes(path)).voxels(0)
+    model, truth = Predictor.load(str(run.best)), BoxShapes(load_boxes(path)).voxels(0)
     inside = model.field(model.encode([truth])[0])(voxel_centres(64)).reshape(64, 64, 64) > model.decoder.level
     iou = (inside & truth).sum() / (inside | truth).sum()
     assert iou >= 0.8
@@ -79,7 +78,7 @@ def test_the_best_checkpoint_holds_codes_and_names(overfitted):
     run, path = overfitted
     truth = BoxShapes(load_boxes(path)).voxels(0)
     for file in (run.best, run.last):
-        model = ShapeModel.load(str(file))
+        model = Predictor.load(str(file))
         assert model.bank.names == [f"b000v{index:02d}" for index in range(60)]
         np.testing.assert_allclose(model.bank.codes, np.repeat(model.encode([truth]), 60, 0), atol=1e-5)
     meta = load_checkpoint(run.best).meta
@@ -316,7 +315,7 @@ def test_training_runs_on_the_points_of_the_authors_file(tmp_path, points_file):
     run = started(tmp_path / "run", config)
     train(config, run)
     assert load_checkpoint(run.last).meta.data["train"] == 11
-    assert len(ShapeModel.load(str(run.last)).bank.names) == 11
+    assert len(Predictor.load(str(run.last)).bank.names) == 11
 
 
 def test_without_a_file_the_bundled_chairs_are_meant():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.models.latent_map import grid, principal_plane
-from ppr.methods.imnet.models.model import ShapeModel
 
 
 def test_positions_are_those_of_the_covariance_eigenvectors():
@@ -29,7 +29,7 @@ def test_an_axis_points_to_where_its_largest_loading_is_positive(seed):
 
 
 def test_variants_of_one_base_lie_nearer_to_each_other_than_to_others():
-    bank = ShapeModel.load("chairs").bank
+    bank = Predictor.load("chairs").bank
     base = np.array([name.split("v")[0] for name in bank.names])
     places = principal_plane(bank.codes).positions
     distances = np.linalg.norm(places[:, None] - places, axis=2)

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import load_checkpoint
 from ppr.methods.imnet.config import PRESETS, NetworkConfig
+from ppr.methods.imnet.infer import Predictor
 from ppr.methods.imnet.models.image_encoder import ImageEncoder
-from ppr.methods.imnet.models.model import ShapeModel
 from ppr.methods.imnet.models.official import import_official, improved_config
 from ppr.methods.imnet.models.svr import load_image_encoder
 from ppr.methods.imnet.network import AutoEncoder
@@ -103,7 +103,7 @@ def test_the_encoder_gives_the_authors_codes(imported, state):
     grids = np.random.default_rng(0).random((2, 64, 64, 64)) < 0.2
     expected = official_encoder(state, torch.from_numpy(grids[:, None].astype(np.float32)))
     assert expected.std() > 0.05
-    np.testing.assert_allclose(ShapeModel.load(str(imported.path)).encode(list(grids)), expected, atol=1e-5)
+    np.testing.assert_allclose(Predictor.load(str(imported.path)).encode(list(grids)), expected, atol=1e-5)
 
 
 def test_the_decoder_gives_the_authors_values(imported, state):
@@ -111,7 +111,7 @@ def test_the_decoder_gives_the_authors_values(imported, state):
     points, code = (rng.random((4000, 3)) - 0.5).astype(np.float32), rng.random(Z).astype(np.float32)
     expected = official_generator(state, torch.from_numpy(points)[None], torch.from_numpy(code)[None])[0].numpy()
     assert expected.std() > 1e-3
-    np.testing.assert_allclose(ShapeModel.load(str(imported.path)).field(code)(points), expected, atol=1e-5)
+    np.testing.assert_allclose(Predictor.load(str(imported.path)).field(code)(points), expected, atol=1e-5)
     checkpoint = load_checkpoint(imported.path)
     network = AutoEncoder(NetworkConfig(**checkpoint.meta.config)).eval()
     network.load_state_dict(checkpoint.state)
@@ -158,7 +158,7 @@ def test_a_single_view_model_becomes_two_files(tmp_path, state):
         expected = official_image_encoder(image_state(), view)
         assert expected.std() > 0.01
         torch.testing.assert_close(encoder(view), expected, atol=1e-5, rtol=0)
-    model = ShapeModel.load(str(shapes.path), pictures.path)
+    model = Predictor.load(str(shapes.path), pictures.path)
     np.testing.assert_allclose(model.encode_image(view[0].numpy()), expected[0], atol=1e-5)
 
 

@@ -12,7 +12,7 @@ from ppr.methods.common.reading.files import sha256
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.common.running.fit import warm_cosine
 from ppr.methods.imnet.config import SVR_PRESETS, NetworkConfig, SvrTrainConfig
-from ppr.methods.imnet.data import BoxShapes
+from ppr.methods.imnet.data import BUNDLED, BoxShapes, fingerprint, load_shapes
 from ppr.methods.imnet.models.encoding import encode, load_encoder
 from ppr.methods.imnet.models.renderings import BoxPictures, FilePictures, as_views, jittered
 from ppr.methods.imnet.models.svr import Validation, load_image_encoder, load_pairs, train_svr
@@ -20,7 +20,6 @@ from ppr.methods.imnet.network import AutoEncoder
 from ppr.methods.imnet.shapes.boxes import load_boxes
 from ppr.methods.imnet.shapes.hdf5 import write_codes
 from ppr.methods.imnet.shapes.views import render_boxes
-from ppr.methods.imnet.sources import BUNDLED, fingerprint, load_shapes
 
 from ..runs import PlainRun, check_resumed_training
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
+from ppr.methods.imnet.data import BUNDLED
 from ppr.methods.imnet.shapes.boxes import MIN_LENGTH, MIN_THICKNESS, BoxSet, BoxUnion, Deformation, load_boxes, recombine, sample_points
-from ppr.methods.imnet.sources import BUNDLED
 
 seeds = st.integers(0, 2**32 - 1)
 lengths, factors = st.floats(0.4, 1.2), st.floats(0.8, 1.25)

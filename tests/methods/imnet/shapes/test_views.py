@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError
+from ppr.methods.imnet.data import BUNDLED
 from ppr.methods.imnet.shapes.boxes import BoxUnion, load_boxes
 from ppr.methods.imnet.shapes.views import (
     AMBIENT,
@@ -29,7 +30,6 @@ from ppr.methods.imnet.shapes.views import (
     random_view,
     render_boxes,
 )
-from ppr.methods.imnet.sources import BUNDLED
 
 
 @pytest.fixture(scope="module")

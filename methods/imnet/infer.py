@@ -6,7 +6,6 @@ Making a mesh of a known or a generated shape needs no torch; the encoders do, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,53 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.config import validate
-from ...common.errors import PprError, UsageError, nearest
-from ...common.running.checkpoint import Meta, load_arrays
-from ..config import NetworkConfig
-from ..weights import EMBEDDED
-from .field import CodeField, Decoder, check_code
+from ..common.errors import PprError
+from ..common.running.checkpoint import load_arrays
+from .config import METHOD, network_config
+from .models.bank import Bank
+from .models.field import CodeField, Decoder, check_code
+from .weights import EMBEDDED
 
 if TYPE_CHECKING:
-    from .prior import CodePrior
+    from .models.prior import CodePrior
 
-METHOD = "imnet"
 Float = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Bank:
-    """The shapes a model knows by name: codes float32 [n, z].
-
-    Args:
-        whole: bool [n], which of them come out in one piece; new shapes are drawn from those. None where nobody looked.
-    """
-
-    names: list[str]
-    codes: Float
-    whole: NDArray[np.bool_] | None = None
-
-    @property
-    def examples(self) -> Float:
-        """The codes a prior is fitted to: of the whole shapes, where at least two are known to be whole."""
-        return self.codes if self.whole is None or self.whole.sum() < 2 else self.codes[self.whole]
-
-    def index(self, shape: str) -> int:
-        """The position of a shape given by name or number.
-
-        Raises:
-            UsageError: there is no such shape.
-        """
-        if shape in self.names:
-            return self.names.index(shape)
-        if shape.removeprefix("-").isdecimal():
-            if 0 <= int(shape) < len(self.names):
-                return int(shape)
-            raise UsageError(f"--shape {shape}: there are {len(self.names)} shapes, 0 to {len(self.names) - 1}")
-        raise UsageError(f"--shape {shape}: no shape of that name", hint=nearest(shape, self.names) or "`ppr imnet list` names them")
-
-
-class ShapeModel:
+class Predictor:
     """Load once, ask often.
 
     Args:
@@ -81,7 +47,7 @@ class ShapeModel:
             ) from error
 
     @classmethod
-    def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> ShapeModel:
+    def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> Predictor:
         """A checkpoint file, or an embedded model by name; NAME.encoder and NAME.image.safetensors beside it belong to it.
 
         Raises:
@@ -132,7 +98,7 @@ class ShapeModel:
             UsageError: an unknown prior, or a truncation out of (0, 1].
             PprError: the checkpoint holds no codes to draw from.
         """
-        from .prior import CodePrior
+        from .models.prior import CodePrior
 
         kind = kind or self.default_prior
         if kind not in self._priors:
@@ -150,8 +116,8 @@ class ShapeModel:
 
     @cached_property
     def _encoder(self) -> Any:
-        from ...common.running.checkpoint import load_checkpoint
-        from .encoding import load_encoder
+        from ..common.running.checkpoint import load_checkpoint
+        from .models.encoding import load_encoder
 
         return load_encoder(load_checkpoint(self.encoder_path, method=METHOD))
 
@@ -163,7 +129,7 @@ class ShapeModel:
         """
         import torch
 
-        from .encoding import encode
+        from .models.encoding import encode
 
         if not all(grid.any() for grid in voxels):
             raise PprError("a voxel grid is empty", hint="check the file, and --threshold of float grids")
@@ -171,7 +137,7 @@ class ShapeModel:
 
     @cached_property
     def _image_encoder(self) -> Any:
-        from .svr import load_image_encoder
+        from .models.svr import load_image_encoder
 
         if self.image_path is None or not self.image_path.exists():
             raise PprError(
@@ -191,13 +157,3 @@ class ShapeModel:
         with torch.inference_mode():
             code = self._image_encoder(torch.from_numpy(view[None]))[0].numpy()
         return check_code(code, self.config.z_dim)
-
-
-def network_config(meta: Meta, path: Path) -> NetworkConfig:
-    """The network's sizes and form from a checkpoint's metadata.
-
-    Raises:
-        UsageError: they are missing or not valid.
-    """
-    known = {key: value for key, value in meta.config.items() if key in NetworkConfig.model_fields}
-    return validate(NetworkConfig, {"arch": meta.arch} | known, where=str(path))

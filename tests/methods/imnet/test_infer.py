@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_arrays, load_checkpoint, read_header, save_checkpoint
 from ppr.methods.imnet.config import NetworkConfig
-from ppr.methods.imnet.models.model import Bank, ShapeModel
+from ppr.methods.imnet.infer import Predictor
+from ppr.methods.imnet.models.bank import Bank
 from ppr.methods.imnet.network import AutoEncoder
 
 Z = 6
@@ -40,7 +41,7 @@ def path(tmp_path, network, codes):
 
 @pytest.fixture
 def model(path):
-    return ShapeModel.load(str(path))
+    return Predictor.load(str(path))
 
 
 def test_a_model_has_the_networks_field(model, network, codes):
@@ -90,24 +91,24 @@ def test_many_names_are_listed_elsewhere():
 def test_shapes_without_names_are_numbered(tmp_path, network, codes, names, count):
     notes = {} if names is None else {"names": names}
     path = saved(tmp_path / "m.safetensors", network, {"codes": codes[:count]}, notes=notes)
-    assert ShapeModel.load(str(path)).bank.names == [str(index) for index in range(count)]
+    assert Predictor.load(str(path)).bank.names == [str(index) for index in range(count)]
 
 
 @pytest.mark.parametrize("kind", ["mixture", "gaussian"])
 def test_a_seed_stands_for_its_codes(path, kind):
-    first, again = (ShapeModel.load(str(path)).sample(4, 11, kind=kind) for _ in range(2))
+    first, again = (Predictor.load(str(path)).sample(4, 11, kind=kind) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert first.shape == (4, Z)
     assert first.dtype == np.float32
     assert (first > 0).all()
     assert (first < 1).all()
     assert len(np.unique(first, axis=0)) == 4
-    assert not np.allclose(first, ShapeModel.load(str(path)).sample(4, 12, kind=kind))
+    assert not np.allclose(first, Predictor.load(str(path)).sample(4, 12, kind=kind))
 
 
 def test_the_checkpoint_says_which_prior_is_drawn_from(tmp_path, network, codes, model):
     path = saved(tmp_path / "gaussian.safetensors", network, {"codes": codes}, notes={"prior": "gaussian"})
-    named = ShapeModel.load(str(path))
+    named = Predictor.load(str(path))
     assert (named.default_prior, model.default_prior) == ("gaussian", "mixture")
     np.testing.assert_array_equal(named.sample(3, 0), model.sample(3, 0, kind="gaussian"))
 
@@ -118,7 +119,7 @@ def test_an_unknown_prior_is_refused(model):
 
 
 def test_without_codes_there_is_nothing_to_name_or_to_draw_from(tmp_path, network):
-    model = ShapeModel.load(str(saved(tmp_path / "bare.safetensors", network)))
+    model = Predictor.load(str(saved(tmp_path / "bare.safetensors", network)))
     for ask in (lambda: model.code("0"), lambda: model.sample(1, 0)):
         with pytest.raises(PprError, match=r"bare\.safetensors: holds no shapes"):
             ask()
@@ -126,7 +127,7 @@ def test_without_codes_there_is_nothing_to_name_or_to_draw_from(tmp_path, networ
 
 @pytest.mark.parametrize("bad", [torch.zeros(6, Z + 1), torch.zeros(6), torch.zeros(6, Z, 1), torch.tensor(1.0)])
 def test_codes_of_another_length_are_refused(tmp_path, network, bad):
-    model = ShapeModel.load(str(saved(tmp_path / "m.safetensors", network, {"codes": bad})))
+    model = Predictor.load(str(saved(tmp_path / "m.safetensors", network, {"codes": bad})))
     with pytest.raises(PprError, match=r"m\.safetensors: codes \[.*\] for a network of z_dim 6"):
         _ = model.bank
 
@@ -134,12 +135,12 @@ def test_codes_of_another_length_are_refused(tmp_path, network, bad):
 def test_another_methods_checkpoint_is_refused(tmp_path, network):
     path = saved(tmp_path / "other.safetensors", network, method="saliency")
     with pytest.raises(PprError, match="a checkpoint of 'saliency', not of 'imnet'"):
-        ShapeModel.load(str(path))
+        Predictor.load(str(path))
 
 
 def test_a_checkpoint_that_is_not_there_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file or model") as caught:
-        ShapeModel.load(str(tmp_path / "absent.safetensors"))
+        Predictor.load(str(tmp_path / "absent.safetensors"))
     assert "chairs" in caught.value.hint
 
 
@@ -147,13 +148,13 @@ def test_a_checkpoint_that_is_not_there_is_a_usage_error(tmp_path):
 def test_metadata_that_describe_no_network_are_refused(tmp_path, network, change):
     path = saved(tmp_path / "m.safetensors", network, config=network.config.model_dump() | change)
     with pytest.raises(UsageError, match=r"m\.safetensors"):
-        ShapeModel.load(str(path))
+        Predictor.load(str(path))
 
 
 def test_metadata_of_another_network_are_refused(tmp_path, network):
     path = saved(tmp_path / "m.safetensors", network, config=network.config.model_dump() | {"gf_dim": 8})
     with pytest.raises(PprError, match="linear_1: weight"):
-        ShapeModel.load(str(path))
+        Predictor.load(str(path))
 
 
 def test_arrays_are_the_checkpoints_tensors_as_float32(tmp_path, network, codes):
@@ -201,7 +202,7 @@ def test_an_empty_grid_is_refused(model):
 def test_a_model_without_encoder_says_so(tmp_path, network, codes):
     state = {key: value for key, value in network.state_dict().items() if key.startswith("generator.")} | {"codes": codes}
     meta = Meta(method="imnet", arch="fast", config=network.config.model_dump())
-    model = ShapeModel.load(str(save_checkpoint(tmp_path / "decoder.safetensors", state, meta)))
+    model = Predictor.load(str(save_checkpoint(tmp_path / "decoder.safetensors", state, meta)))
     assert model.code("1").shape == (Z,)
     with pytest.raises(PprError, match="has no voxel encoder"):
         model.encode([np.ones((64, 64, 64), bool)])
@@ -212,11 +213,11 @@ def test_the_encoder_may_be_in_a_file_of_its_own(tmp_path, path, network, codes)
     meta = Meta(method="imnet", arch="fast", config=network.config.model_dump())
     decoder = save_checkpoint(tmp_path / "decoder.safetensors", state, meta)
     grid = np.random.default_rng(0).random((64, 64, 64)) < 0.2
-    np.testing.assert_array_equal(ShapeModel(decoder, path).encode([grid]), ShapeModel(path).encode([grid]))
+    np.testing.assert_array_equal(Predictor(decoder, path).encode([grid]), Predictor(path).encode([grid]))
 
 
 @pytest.mark.parametrize("image", [None, "absent.safetensors"])
 def test_a_model_without_image_encoder_says_so(path, tmp_path, image):
-    model = ShapeModel.load(str(path), tmp_path / image if image else None)
+    model = Predictor.load(str(path), tmp_path / image if image else None)
     with pytest.raises(PprError, match="no image encoder belongs to it"):
         model.encode_image(np.zeros((1, 128, 128), np.float32))
