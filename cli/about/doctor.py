@@ -55,12 +55,14 @@ def doctor(as_json: bool) -> int:
 
 
 def check_python() -> Iterator[Check]:
+    from ppr.methods.common.measuring.cores import usable_cores
+
     from . import extras
 
     yield Check("python", "ppr", extras.version("ppr") or "not installed")
     hint = None if sys.version_info >= (3, 11) else "ppr needs Python 3.11 or newer"
     yield Check("python", "python", f"{platform.python_version()} ({sys.executable})", "broken" if hint else "ok", hint)
-    yield Check("python", "system", f"{platform.platform()}, {_usable_cores()} of {os.cpu_count()} cores, {_memory()}")
+    yield Check("python", "system", f"{platform.platform()}, {usable_cores()} of {os.cpu_count()} cores, {_memory()}")
 
 
 def check_distributions() -> Iterator[Check]:
@@ -166,10 +168,6 @@ AREAS: tuple[Callable[[], Iterator[Check]], ...] = (
     check_system,
     check_caches,
 )
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> str:

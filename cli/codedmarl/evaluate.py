@@ -12,7 +12,8 @@ from ._playing import play_options
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.agents.model import TrainedAgents
     from ppr.methods.codedmarl.environments import Environment
-    from ppr.methods.codedmarl.evaluate import Estimate, Evaluation, Match
+    from ppr.methods.codedmarl.evaluate import Evaluation, Match
+    from ppr.methods.common.measuring.seeds import Estimate
 
 
 @click.command()
@@ -55,7 +56,7 @@ def evaluate(run: str, episodes: int, opponent: str | None, sampled: bool, env: 
 
 def show(about: dict[str, Any], environment: Environment, evaluation: Evaluation, *, as_json: bool) -> None:
     """One table: the teams' returns, then the other measures."""
-    from ppr.methods.codedmarl.evaluate import Estimate
+    from ppr.methods.common.measuring.seeds import Estimate
 
     measured = {metric: Estimate.of(evaluation.metrics[metric.name]) for metric in environment.metrics}
     if as_json:

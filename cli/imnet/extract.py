@@ -150,21 +150,14 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
     """
     import numpy as np
 
+    from ppr.methods.common.measuring.onnx_session import complaint, open_session
     from ppr.methods.common.running import onnx_metadata
 
     own: dict[str, Any] = {}
     for key, text in onnx_metadata.read(path).items():
         if key in ("level", "box"):
             own[key] = json.loads(text)
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    settings.intra_op_num_threads = threads or 0
-    try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a type of its own for each thing that can be wrong
-        raise PprError(f"{path}: cannot be run ({str(error).splitlines()[0][:160]})") from error
+    session = open_session(path, threads=threads)
     names = [item.name for item in session.get_inputs()]
     if len(names) not in (1, 2):
         raise UsageError(f"{path}: takes {len(names)} inputs, not points [n, 3] and perhaps a code")
@@ -185,8 +178,8 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
     def field(points: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             values = session.run(None, feed | {names[0]: points[None] if batched else points})[0]
-        except Exception as error:  # see above
-            raise PprError(f"{path}: failed on points {list(points.shape)} ({str(error).splitlines()[0][:160]})") from error
+        except Exception as error:  # ONNX Runtime has a type of its own for each thing that can be wrong
+            raise PprError(f"{path}: failed on points {list(points.shape)} ({complaint(error)})") from error
         return np.asarray(values).reshape(-1).astype(np.float32)
 
     return field, own

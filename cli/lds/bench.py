@@ -27,8 +27,7 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
     \b
     ppr lds bench --tau 5
     """
-    import os
-
+    from ppr.methods.common.measuring.cores import usable_cores
     from ppr.methods.lds.bench import KINDS, Case, measure, synthetic
 
     if table is None:
@@ -41,7 +40,7 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
         if found.graph is None:
             raise PprError(f"{table}: has no graph to time", hint="cora, citeseer, or an .npz with edges; or no TABLE")
         features, labels, classes, graph = found.features, found.labels.clip(0), len(found.classes), found.graph
-    case = Case(features, labels, classes, graph, tau, candidates, threads or len(os.sched_getaffinity(0)))
+    case = Case(features, labels, classes, graph, tau, candidates, threads or usable_cores())
     costs = {}
     with output.progress("bench", len(KINDS)) as advance:
         for kind in KINDS:

@@ -32,8 +32,8 @@ def bench(
 
     Times are milliseconds for one image; decode, pre and post are those of a 400x300 JPEG to a PNG mask. Warm-up is left out.
     """
+    from ppr.methods.common.measuring.cores import usable_cores
     from ppr.methods.saliency import bench as measuring
-    from ppr.methods.saliency.infer import usable_cores
 
     wanted = {"all": ["torch", "onnx"]}.get(backends, [backends])
     if checkpoint.endswith((".onnx", ".safetensors")):

@@ -12,33 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from ..common.errors import UsageError
+from ..common.measuring.cores import torch_threads
+from ..common.measuring.seeds import Estimate
 from ..common.random import torch_generator
 from .agents.layout import Purpose
 from .agents.model import TrainedAgents
 from .agents.policy import Actor, joint_action
 from .environments import AgentSpec, Environment, Step, make
-from .network import single_threaded
 
 TOGETHER = {"batched": 100, "mpe2": 10}  # episodes that are played at once; 10 also in an environment of one's own
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean and the half width of its 95 % confidence interval (Student's t); nan from a single value."""
-
-    mean: float
-    interval: float
-    deviation: float
-
-    @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Estimate:
-        from scipy.stats import t
-
-        if len(values) < 2:
-            return cls(float(values.mean()), float("nan"), float("nan"))
-        deviation = float(values.std(ddof=1))
-        return cls(float(values.mean()), float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * deviation / len(values) ** 0.5, deviation)
 
 
 @dataclass(frozen=True)
@@ -86,7 +68,7 @@ def play(
     """
     returns: list[Tensor] = []
     metrics: dict[str, list[Tensor]] = {metric.name: [] for metric in environment.metrics}
-    with single_threaded():
+    with torch_threads(1):
         for number in range(-(-episodes // environment.envs)):
             steps = list(_steps(actors, environment, seed, number, sampled, watch))
             valid = torch.stack([step.valid for step in steps])

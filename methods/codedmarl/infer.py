@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from ..common.errors import PprError, nearest
+from ..common.measuring.cores import torch_threads
 from ..common.reading.jsonl import Line
 from .agents.model import TrainedAgents
-from .network import single_threaded
 
 LINE = 'one line is {"agent_0": [numbers], …}'
 LARGEST = 3e38  # below which a number fits into float32; NaN is not below it
@@ -51,7 +51,7 @@ class Advisor:
                 raise PprError(f"{where}: no agent '{name[:60]}'", hint=nearest(name[:60], self.actors))
             if len(values) != actor.spec.observation:
                 raise PprError(f"{where}: {name} observes {actor.spec.observation} numbers, not {len(values)}")
-            with single_threaded():
+            with torch_threads(1):
                 action = actor(torch.tensor([values], dtype=torch.float32))[0]
             choice = {} if actor.spec.kind == "box" else {"discrete": int(action.argmax())}
             answers[name] = choice | {"soft": action.tolist()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -78,17 +77,3 @@ def squash(kind: Kind, logits: Tensor) -> Tensor:
     No temperature and no straight-through estimate, as in openai/maddpg. A sigmoid is the softmax of a choice between two.
     """
     return logits.sigmoid() if kind == "box" else logits.softmax(-1)
-
-
-@contextlib.contextmanager
-def single_threaded() -> Iterator[None]:
-    """One thread for torch: sums in another order have other last bits."""
-    threads = torch.get_num_threads()
-    if threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

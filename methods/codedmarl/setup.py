@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from ..common.errors import UsageError, missing_extra
+from ..common.measuring.cores import usable_cores
 from .codes.code import Code
 from .codes.construction import build
 from .codes.matrices import load_matrix
@@ -85,13 +85,9 @@ def engine_of(config: TrainConfig) -> Engine:
     raise UsageError(f"--engine {config.engine}: has no learners", hint="local, ray or sim")
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def warn_of_contention(config: TrainConfig, learners: int) -> None:
     """Say so where learners wait for each other's cores: what is measured of them then isn't their own slowness."""
     here = config.engine == "local" or (config.engine == "ray" and config.address == "local")
-    if here and learners > cores():
-        log.warning("%d learners on %d cores: a learner that is measured as slow may only have waited for a core", learners, cores())
+    cores = usable_cores()
+    if here and learners > cores:
+        log.warning("%d learners on %d cores: a learner that is measured as slow may only have waited for a core", learners, cores)

@@ -25,10 +25,11 @@ import cv2
 import numpy as np
 
 from ..common.errors import PprError
+from ..common.measuring.cores import usable_cores
 from ..common.reading.files import atomic_open
 from ..common.reading.images import reduced
 from ..common.reading.sources import Source
-from .infer import Predictor, usable_cores
+from .infer import Predictor
 from .metrics import ImageScores, Totals, score_all
 from .pairs.find import Pair, file_names, read_pair
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ..common.errors import PprError, UsageError
+from ..common.measuring.cores import usable_cores
+from ..common.measuring.onnx_session import open_session
 from ..common.running import onnx_metadata
 from .weights import checkpoint_path, onnx_path
 
@@ -115,29 +116,11 @@ class OnnxBackend:
     """Runs an .onnx file written by `ppr saliency export`; what it expects is read from its metadata."""
 
     def __init__(self, path: Path, *, device: str, threads: int | None, side: int | None) -> None:
-        import onnxruntime
-
-        onnxruntime.set_default_logger_severity(4)  # its warnings mean nothing to a user; errors reach us as exceptions
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.intra_op_num_threads = threads or usable_cores()
-        options.log_severity_level = 3
-        providers = choose_providers(device, onnxruntime.get_available_providers())
         meta = onnx_metadata.read(path)
         self.side = int(meta.get("side", 0)) if side is None else side
-        if self.side:
-            # A known size lets the runtime compute every shape, and plan its memory, once.
-            for name, value in (("batch", 1), ("height", self.side), ("width", self.side)):
-                options.add_free_dimension_override_by_name(name, value)
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # ONNX Runtime raises a type of its own for each of a dozen defects
-            raise PprError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:160]})", hint="export it again") from error
+        fixed_size = {"batch": 1, "height": self.side, "width": self.side} if self.side else None
+        self.session = open_session(path, device=device, threads=threads or usable_cores(), dimensions=fixed_size, hint="export it again")
         self.provider = self.session.get_providers()[0]
-        if device.startswith("cuda") and self.provider != "CUDAExecutionProvider":
-            raise UsageError(
-                f"--device {device}: ONNX Runtime could not start CUDA", hint="install the matching CUDA libraries, or --device cpu"
-            )
         (first, *others) = self.session.get_inputs()
         if others:
             raise PprError(f"{path}: has {1 + len(others)} inputs, a saliency network has one")
@@ -262,38 +245,3 @@ def resize_to_side(rgb: np.ndarray, side: int) -> np.ndarray:
     # could not do the same.
     columns = Image.fromarray(rgb).resize((target[0], height), Image.Resampling.BILINEAR)
     return np.asarray(columns.resize(target, Image.Resampling.BILINEAR))
-
-
-def usable_cores() -> int:
-    """Cores this process may run on, fewer than the machine's in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def has_nvidia_driver() -> bool:
-    """Whether the CUDA driver library can be loaded."""
-    import ctypes
-
-    try:
-        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def choose_providers(device: str, available: list[str]) -> list[Any]:
-    """ONNX Runtime's execution providers for a device name.
-
-    Raises:
-        UsageError: not a device name, or CUDA asked for and not among `available`, which are named.
-    """
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
-        raise UsageError(f"--device {device}: not a device", hint="one of: auto, cpu, cuda, cuda:N")
-    # The GPU build of ONNX Runtime lists CUDA on machines without a GPU too, and complains at length when it is then asked for.
-    has_cuda = "CUDAExecutionProvider" in available and has_nvidia_driver()
-    if kind == "cuda" and not has_cuda:
-        usable = [name for name in available if name not in ("CUDAExecutionProvider", "TensorrtExecutionProvider")]
-        raise UsageError(f"--device {device}: no NVIDIA driver, or no CUDA in ONNX Runtime", hint=f"providers here: {', '.join(usable)}")
-    if has_cuda and kind != "cpu":
-        return [("CUDAExecutionProvider", {"device_id": int(index or 0)}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]

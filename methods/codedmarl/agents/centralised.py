@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from ...common.errors import PprError
+from ...common.measuring.cores import torch_threads
 from ..config import TrainConfig
 from ..environments import Environment, make
-from ..network import single_threaded
 from .layout import AgentState, Problem, Purpose, initial_states
 from .maddpg import Computation, Minibatch, apply, published, target_actions
 from .policy import Actor
@@ -56,7 +56,7 @@ class Trainer:
     def collect(self, iteration: int) -> None:
         """The iteration's joint steps, before the first one also those of the warm-up."""
         steps = self.config.rollout + (self.config.warmup if iteration == 0 else 0)
-        with single_threaded():
+        with torch_threads(1):
             self.rollout.collect(self.actors, steps, iteration, self.replay)
 
     def minibatch(self, iteration: int) -> Minibatch:

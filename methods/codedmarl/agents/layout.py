@@ -10,10 +10,11 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from ...common.measuring.cores import torch_threads
 from ...common.random import torch_generator
 from ..config import TrainConfig
 from ..environments import AgentSpec
-from ..network import Mlp, single_threaded
+from ..network import Mlp
 
 
 class Purpose(IntEnum):
@@ -128,7 +129,7 @@ def initial_states(specs: tuple[AgentSpec, ...], config: TrainConfig) -> list[Ag
     """Every agent with new networks, drawn from (seed, agent)."""
     problem = Problem(specs, config)
     states = []
-    with single_threaded():
+    with torch_threads(1):
         for agent in range(len(specs)):
             generator = problem.generator(0, agent, Purpose.INITIAL)
             states.append(AgentState.start(problem.actor(agent).initial(generator), problem.critic(agent).initial(generator)))

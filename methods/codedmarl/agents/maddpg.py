@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from ...common.errors import PprError
+from ...common.measuring.cores import torch_threads
 from ..config import TrainConfig
 from ..environments import AgentSpec
-from ..network import noise, single_threaded, squash
+from ..network import noise, squash
 from .layout import AgentState, Problem, Purpose
 
 ALIGNMENT = 64  # bytes, torch's own; MKL promises the same bits only for arrays of the same alignment
@@ -46,7 +47,7 @@ class Minibatch:
 def target_actions(problem: Problem, states: Sequence[AgentState], observations: Tensor, iteration: int) -> Tensor:
     """What the target policies do, with their noise: observations of all agents [B, …] -> actions of all agents [B, …]."""
     actions = []
-    with single_threaded():
+    with torch_threads(1):
         for agent, (spec, state) in enumerate(zip(problem.specs, states, strict=True)):
             actor = problem.actor(agent)
             logits = actor.forward(actor.layers(state.target_policy), observations[:, problem.observation_columns[agent]])
@@ -61,7 +62,7 @@ def update(problem: Problem, state: AgentState, minibatch: Minibatch, iteration:
     Raises:
         PprError: a gradient that is not finite; it names the agent.
     """
-    with single_threaded():
+    with torch_threads(1):
         gradient = _gradient(problem, state, minibatch, iteration, agent)
         if problem.config.payload == "params":
             return _descended(problem, state, gradient, iteration, agent).vector.numpy()
@@ -78,7 +79,7 @@ def apply(problem: Problem, state: AgentState, payload: NDArray[np.float32], ite
         PprError: something in it is not finite; it names the agent.
     """
     length = payload_lengths(problem.specs, problem.config)[agent]
-    with single_threaded():
+    with torch_threads(1):
         received = torch.tensor(payload[:length])
         if problem.config.payload == "grad":
             return _descended(problem, state, received, iteration, agent)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...common.measuring.cores import torch_threads
 from ...common.random import torch_generator
 from .catalogue import batched, teams
 from .mpe2_backend import mpe2_factory
@@ -40,18 +41,14 @@ def compare(name: str = "simple_spread", agents: int = 8, adversaries: int | Non
     generator = torch_generator(0, 0, 0, 1)
     actions = [torch.rand(envs, spec.actions, generator=generator) for spec in environment.specs]
     same = {spec.name: action[0].numpy() for spec, action in zip(environment.specs, actions, strict=True)}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        ours = theirs = 0.0
+    ours = theirs = 0.0
+    with torch_threads(1):
         for number in range(rounds):
             for _ in range(4):
                 environment.reset(generator)
                 ours += _seconds(lambda: environment.step(actions))
             other.reset(seed=number)
             theirs += _seconds(lambda: other.step(same))
-    finally:
-        torch.set_num_threads(threads)
     steps = EPISODE * rounds
     return Throughput(4 * steps * envs / ours, steps / theirs)
 

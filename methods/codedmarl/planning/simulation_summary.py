@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
+from ...common.measuring.seeds import standard_error
 from ..codes.code import Code
 from .machines import Setting
 from .simulate import Iteration
@@ -59,7 +59,7 @@ def summarise(iterations: Sequence[Iteration], agents: int) -> Summary:
     return Summary(
         iterations=len(times),
         mean=float(times.mean()),
-        error=float(times.std(ddof=1) / math.sqrt(len(times))) if len(times) > 1 else math.nan,
+        error=standard_error(times),
         p50=p50,
         p95=p95,
         p99=p99,

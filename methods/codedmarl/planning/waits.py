@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.measuring.seeds import standard_error
 from ...common.random import numpy_generator
 from ..codes.code import Code
 from ..codes.erasures import MAX_SETS, all_received
@@ -119,7 +120,7 @@ def _summary(cases: _Cases, known: KnownSets, situation: Situation) -> Estimate:
     says_something = kind.model not in ("exp", "pareto") or bool(cases.lost.any())
     return Estimate(
         mean=float(waits @ cases.weight),
-        error=float(waits.std(ddof=1) / math.sqrt(len(waits))) if cases.method == "monte-carlo" else None,
+        error=standard_error(waits) if cases.method == "monte-carlo" else None,
         p95=_quantile(waits, cases.weight, 0.95),
         decodable=float(decodable @ cases.weight) if says_something else None,
         never=float(never @ cases.weight),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -50,7 +51,7 @@ def mean_interval(values: NDArray[np.floating], confidence: float = CONFIDENCE) 
 def standard_error(values: Values) -> float:
     """Standard error of the mean of independent values; NaN from a single one."""
     sample = np.asarray(values, np.float64)
-    return float(sample.std(ddof=1) / len(sample) ** 0.5) if len(sample) > 1 else float("nan")
+    return float(sample.std(ddof=1) / math.sqrt(len(sample))) if len(sample) > 1 else float("nan")
 
 
 def paired_difference(ours: Values, theirs: Values, confidence: float = CONFIDENCE) -> Estimate:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import PprError
+from ...common.measuring.cores import usable_cores
 from ..config import NetworkConfig
 
 if TYPE_CHECKING:
@@ -221,11 +221,6 @@ class CodeField:
         return gradient
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Inside the block fields use that many cores."""
@@ -242,7 +237,7 @@ def _over_chunks(work: Callable[[slice], None], count: int) -> None:
     Each thread multiplies on its own core: the products are small, and the element-wise steps between them, which a BLAS with threads
     would leave to one core, cost a fifth of the time. Few points are shared out evenly.
     """
-    allowed = _threads.get() or cores()
+    allowed = _threads.get() or usable_cores()
     size = max(1, min(CHUNK, -(-count // allowed)))
     parts = [slice(start, start + size) for start in range(0, count, size)]
     threads = min(allowed, len(parts))

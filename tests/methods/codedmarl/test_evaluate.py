@@ -7,30 +7,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from ppr.methods.codedmarl.agents.layout import Purpose
 from ppr.methods.codedmarl.environments import AgentSpec, make
-from ppr.methods.codedmarl.evaluate import Estimate, Evaluation, cross_play, environment_of, filmed, play, sides_of
+from ppr.methods.codedmarl.evaluate import Evaluation, cross_play, environment_of, filmed, play, sides_of
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.random import torch_generator
 
 from .problems import Countdown, a_model
-
-
-def test_an_estimate_is_students():
-    values = np.random.default_rng(0).normal(3, 2, 20)
-    estimate = Estimate.of(values)
-    low, high = stats.t.interval(0.95, 19, loc=values.mean(), scale=stats.sem(values))
-    assert (estimate.mean - estimate.interval, estimate.mean + estimate.interval) == pytest.approx((low, high))
-    assert estimate.deviation == pytest.approx(values.std(ddof=1))
-    assert np.isnan(Estimate.of(values[:1]).interval)
-
-
-def test_intervals_cover_the_truth_as_often_as_they_say():
-    rng = np.random.default_rng(1)
-    estimates = [Estimate.of(rng.normal(0, 1, 8)) for _ in range(2000)]
-    assert 0.93 < np.mean([abs(estimate.mean) < estimate.interval for estimate in estimates]) < 0.97
 
 
 def test_teams_are_averaged_within_episodes():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ppr.methods.codedmarl.agents.layout import Purpose, initial_states
-from ppr.methods.codedmarl.network import Mlp, noise, single_threaded, squash
+from ppr.methods.codedmarl.network import Mlp, noise, squash
 
 from .problems import a_problem
 
@@ -65,14 +65,3 @@ def test_random_numbers_have_keys_of_their_own():
     keys = [(iteration, agent, purpose) for iteration in range(3) for agent in range(3) for purpose in Purpose]
     assert len({float(torch.rand((), dtype=torch.float64, generator=problem.generator(*key))) for key in keys}) == len(keys)
     assert min(Purpose) > 0
-
-
-def test_the_number_of_threads_is_put_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with single_threaded():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

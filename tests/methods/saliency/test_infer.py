@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.saliency.infer import Predictor, Saliency, choose_providers, resize_to_side
+from ppr.methods.saliency.infer import Predictor, Saliency, resize_to_side
 from ppr.methods.saliency.weights import FOLDER, checkpoint_path
 
 DEMO = sorted((FOLDER.parent / "demo").glob("*.jpg"))
@@ -124,13 +124,13 @@ def test_native_size_is_bounded():
     assert resize_to_side(np.zeros((100, 9000, 3), np.uint8), 0).shape == (32, 1600, 3)
 
 
-def test_devices_that_are_not_there_are_refused_with_what_is():
+def test_devices_that_are_not_there_are_refused_with_what_is(monkeypatch):
+    monkeypatch.setattr("ppr.methods.common.measuring.onnx_session.has_nvidia_driver", lambda: False)
     with pytest.raises(UsageError, match="no NVIDIA driver") as error:
-        choose_providers("cuda", ["CPUExecutionProvider"])
+        Predictor.load(device="cuda")
     assert "CPUExecutionProvider" in (error.value.hint or "")
     with pytest.raises(UsageError, match="not a device"):
-        choose_providers("gpu", ["CPUExecutionProvider"])
-    assert choose_providers("auto", ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+        Predictor.load(device="gpu")
 
 
 def test_files_that_are_no_network_are_refused(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
 from ppr.methods.imnet.config import PRESETS, NetworkConfig
-from ppr.methods.imnet.models.field import CHUNK, CodeField, Decoder, check_code, cores, limited
+from ppr.methods.imnet.models.field import CHUNK, CodeField, Decoder, check_code, limited
 from ppr.methods.imnet.network import ImplicitDecoder
 
 ARCHITECTURES = ["fast", "improved", "paper"]
@@ -145,13 +145,12 @@ def test_as_many_threads_work_at_once_as_are_allowed(fast, threads):
 
 
 def test_a_limit_ends_with_its_block(fast, monkeypatch):
-    monkeypatch.setattr("ppr.methods.imnet.models.field.cores", lambda: 1)
+    monkeypatch.setattr("ppr.methods.imnet.models.field.usable_cores", lambda: 1)
     field = Watched(fast, random_code())
     with limited(4):
         pass
     field(random_points(2 * CHUNK))
     assert field.threads == {threading.get_ident()}
-    assert cores() >= 1
 
 
 @pytest.mark.parametrize("kind", ["weight", "bias"])
