@@ -259,7 +259,7 @@ def _verify(
 
 def _verify_preprocessing(path: Path, network: RAS, meta: Meta, side: int, calibration: Sequence[np.ndarray]) -> dict[str, Any]:
     """Compare masks in grey levels with what `infer` computes, on photos."""
-    from ppr.methods.saliency.infer import Saliency
+    from ppr.methods.saliency.saliency_map import Saliency
 
     graph, normalization = SaliencyGraph(network), ARCHITECTURES[meta.arch].normalization
     runtime = exporter.session(path)

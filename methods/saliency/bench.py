@@ -15,9 +15,10 @@ from PIL import Image
 
 from ..common.measuring.memory import peak_memory
 from ..common.reading import images
-from .infer import Predictor, Saliency, resize_to_side
+from .infer import Predictor, resize_to_side
 from .pairs.procedural import scene
 from .products.render import encode
+from .saliency_map import Saliency
 
 
 @dataclass(frozen=True)

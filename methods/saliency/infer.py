@@ -1,30 +1,36 @@
-"""Load once, call many times: from an RGB image to its saliency map. With ONNX Runtime (the default) torch is never imported."""
+"""Load once, call many times: from an image to its saliency map, and from a file to everything that is made of it.
+
+With ONNX Runtime (the default) torch is never imported.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from ..common.errors import PprError, UsageError
-from ..common.measuring.cores import usable_cores
-from ..common.measuring.onnx_session import open_session
-from ..common.running import onnx_metadata
-from .weights import checkpoint_path, onnx_path
+from ..common.reading.images import Photo, decode_frames
+from ..common.reading.inputs import Input
+from ..common.reading.pipeline import staged
+from .onnx_backend import OnnxBackend
+from .products import video
+from .products.destinations import Destinations
+from .products.render import write
+from .products.style import Style
+from .saliency_map import Saliency, Summary
+from .weights import EMBEDDED
 
 log = logging.getLogger("ppr")
 
 NATIVE_STEP = 32  # "native" rounds each side to a multiple of the coarsest stride
 NATIVE_MAX = 1600  # and no side is longer than this: the receptive field does not grow with the image
-STRETCH_FLOOR = 0.05  # a map whose values span less holds no object, and stretching it would make one out of noise
-OBJECT_PEAK = 0.5  # no pixel above it: no object
-OBJECT_CONFIDENCE = 0.35  # mean |2p - 1| over the pixels called object; below it the network is guessing
 
 
 class Backend(Protocol):
@@ -40,125 +46,6 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Saliency:
-    """A saliency map and the size of the image it belongs to.
-
-    Shapes:
-        probability (h, w) float32 in [0, 1], at the network's resolution.
-    """
-
-    probability: np.ndarray
-    width: int
-    height: int
-
-    def resized(self, width: int | None = None, height: int | None = None) -> np.ndarray:
-        """(height, width) float32 in [0, 1], bilinear; the image's size by default."""
-        return cv2.resize(self.probability, (width or self.width, height or self.height), interpolation=cv2.INTER_LINEAR)
-
-    def mask(self, *, stretch: bool = False) -> np.ndarray:
-        """(H, W) uint8 at the image's size: round(255 p), min-max stretched first if `stretch` and there is something to stretch."""
-        small = self.stretched() if stretch else self.probability
-        if self.width * self.height <= 1 << 22:
-            full = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-            return np.rint(full * np.float32(255)).astype(np.uint8)
-        # 16 bits instead of 32 halve the memory of a large map and still round to the right 8-bit level.
-        deep = np.rint(small * np.float32(65280)).astype(np.uint16)
-        full16 = cv2.resize(deep, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        mask = np.empty(full16.shape, np.uint8)
-        for top in range(0, self.height, 512):
-            mask[top : top + 512] = ((full16[top : top + 512] + np.uint16(128)) >> 8).astype(np.uint8)  # type: ignore[operator]
-        return mask
-
-    def stretched(self) -> np.ndarray:
-        """The map with its values stretched to [0, 1], unless they span less than 0.05: that is no object but noise."""
-        low, high = float(self.probability.min()), float(self.probability.max())
-        return self.probability if high - low < STRETCH_FLOOR else (self.probability - low) / np.float32(high - low)
-
-    def summary(self, threshold: float = 0.5) -> dict[str, Any]:
-        """Numbers about the object: coverage in percent, bounding box and centroid in pixels of the image, confidence.
-
-        `box` is [left, top, right, bottom], right and bottom exclusive; box and centroid are None when no pixel is above `threshold`.
-        `confidence` is the mean of |2p - 1| over the object's pixels, 0 without one.
-        """
-        probability = self.probability
-        inside = probability > threshold
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        found = rows.size > 0
-        confidence = float(np.abs(2 * probability[inside] - 1).mean()) if found else 0.0
-        box = centroid = None
-        if found:
-            h, w = probability.shape
-            x, y = self.width / w, self.height / h
-            box = [
-                int(columns[0] * x),
-                int(rows[0] * y),
-                min(self.width, round((columns[-1] + 1) * x)),
-                min(self.height, round((rows[-1] + 1) * y)),
-            ]
-            weights = probability * inside
-            total = float(weights.sum())
-            cy = float((weights.sum(1) @ np.arange(0.5, h)) / total) * y
-            cx = float((weights.sum(0) @ np.arange(0.5, w)) / total) * x
-            centroid = [round(cx, 1), round(cy, 1)]
-        return {
-            "width": self.width,
-            "height": self.height,
-            "object": bool(found and probability.max() > OBJECT_PEAK and confidence >= OBJECT_CONFIDENCE),
-            "coverage": round(100 * float(inside.mean()), 2),
-            "box": box,
-            "centroid": centroid,
-            "confidence": round(confidence, 4),
-        }
-
-
-class OnnxBackend:
-    """Runs an .onnx file written by `ppr saliency export`; what it expects is read from its metadata."""
-
-    def __init__(self, path: Path, *, device: str, threads: int | None, side: int | None) -> None:
-        meta = onnx_metadata.read(path)
-        self.side = int(meta.get("side", 0)) if side is None else side
-        fixed_size = {"batch": 1, "height": self.side, "width": self.side} if self.side else None
-        self.session = open_session(path, device=device, threads=threads or usable_cores(), dimensions=fixed_size, hint="export it again")
-        self.provider = self.session.get_providers()[0]
-        (first, *others) = self.session.get_inputs()
-        if others:
-            raise PprError(f"{path}: has {1 + len(others)} inputs, a saliency network has one")
-        self.input = first.name
-        self.output = self.session.get_outputs()[0].name  # further outputs are coarser levels
-        self.arch = meta.get("arch", "unknown")
-        self.whole = first.type == "tensor(uint8)"
-        if not self.whole:
-            self._read_normalization(path, meta)
-            fixed = first.shape[2] if isinstance(first.shape[2], int) else None
-            if fixed and side is not None and fixed != self.side:
-                raise UsageError(f"{path}: made for {fixed}x{fixed} only", hint="leave --size out, or export with --size dynamic")
-            self.side = fixed or self.side
-
-    def _read_normalization(self, path: Path, meta: dict[str, str]) -> None:
-        try:
-            mean, std = np.float32(json.loads(meta["mean"])), np.float32(json.loads(meta["std"]))
-            scale, self.bgr = np.float32(meta["scale"]), meta["channel_order"] == "BGR"
-        except (KeyError, ValueError) as error:
-            raise PprError(
-                f"{path}: no ppr metadata that says how to feed it", hint="use files written by `ppr saliency export`"
-            ) from error
-        if meta.get("profile", "plain") != "plain":
-            raise PprError(
-                f"{path}: exported for {meta['profile']}, which normalises differently", hint="export without --profile for use here"
-            )
-        self.gain = (1 / (scale * std)).astype(np.float32)
-        self.offset = (-mean / std).astype(np.float32)
-
-    def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        if self.whole:
-            found = self.session.run([self.output], {self.input: np.ascontiguousarray(rgb)})[0]
-            return found.astype(np.float32) / 255
-        x = rgb * self.gain + self.offset
-        x = np.ascontiguousarray(x.transpose(2, 0, 1)[::-1] if self.bgr else x.transpose(2, 0, 1))
-        return np.clip(self.session.run([self.output], {self.input: x[None]})[0][0, 0].astype(np.float32, copy=False), 0, 1)
-
-
 class Predictor:
     """A network ready to be called: `predictor(rgb)` -> `Saliency`. A pure function of its input; safe to call from several threads."""
 
@@ -168,14 +55,14 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        checkpoint: str | Path = "ras-mobile",
+        model: str | Path = "ras-mobile",
         *,
         backend: Literal["auto", "onnx", "torch"] = "auto",
         device: str = "auto",
         threads: int | None = None,
         size: int | None = None,
     ) -> Predictor:
-        """Load an embedded default or a .onnx or .safetensors file.
+        """Load an embedded default, a .onnx or .safetensors file, or a run directory.
 
         Args:
             backend: auto takes ONNX Runtime where there is an .onnx, torch for other checkpoints.
@@ -186,25 +73,17 @@ class Predictor:
             UsageError: a device or size that is not to be had.
             PprError: a file that cannot be loaded.
         """
-        suffix = Path(checkpoint).suffix
+        path = _find(model, backend)
         if backend == "auto":
-            backend = "torch" if suffix == ".safetensors" else "onnx"
-        if backend == "onnx":
-            if suffix == ".safetensors":
-                raise UsageError(
-                    f"{checkpoint}: ONNX Runtime needs an .onnx file", hint="`ppr saliency export` writes one; or --backend torch"
-                )
-            path = onnx_path(checkpoint)
-            loaded: Backend = OnnxBackend(path, device=device, threads=threads, side=size)
-        else:
-            if suffix == ".onnx":
-                raise UsageError(f"{checkpoint}: torch needs a .safetensors checkpoint", hint="--backend onnx")
+            backend = "torch" if path.suffix == ".safetensors" else "onnx"
+        loaded: Backend
+        if backend == "torch":
             from .torch_backend import TorchBackend
 
-            path = checkpoint_path(checkpoint)
             loaded = TorchBackend(path, device=device, threads=threads)
-        side = loaded.side if size is None else size
-        return cls(loaded, backend, path, side)
+        else:
+            loaded = OnnxBackend(path, device=device, threads=threads, side=size)
+        return cls(loaded, backend, path, loaded.side if size is None else size)
 
     def describe(self) -> dict[str, Any]:
         """What this predictor is."""
@@ -232,6 +111,21 @@ class Predictor:
         return Saliency(np.ascontiguousarray(probability), *(full_size or (width, height)))
 
 
+def _find(model: str | Path, backend: str) -> Path:
+    """The file of a model that the backend can run; of an embedded default auto takes the .onnx."""
+    suffix = Path(model).suffix
+    if backend == "onnx" and suffix == ".safetensors":
+        raise UsageError(f"{model}: ONNX Runtime needs an .onnx file", hint="`ppr saliency export` writes one; or --backend torch")
+    if backend == "torch" and suffix == ".onnx":
+        raise UsageError(f"{model}: torch needs a .safetensors checkpoint", hint="--backend onnx")
+    if backend == "onnx" or suffix == ".onnx":
+        return EMBEDDED.find(model, ".onnx")
+    path = EMBEDDED.find(model)
+    if backend == "auto" and path == EMBEDDED.file(model):
+        return EMBEDDED.file(model, ".onnx") or path
+    return path
+
+
 def resize_to_side(rgb: np.ndarray, side: int) -> np.ndarray:
     """Resize to a square of `side`, or for 0 to the nearest multiples of 32 of at most 1600; antialiased bilinear on 8-bit values."""
     height, width = rgb.shape[:2]
@@ -245,3 +139,122 @@ def resize_to_side(rgb: np.ndarray, side: int) -> np.ndarray:
     # could not do the same.
     columns = Image.fromarray(rgb).resize((target[0], height), Image.Resampling.BILINEAR)
     return np.asarray(columns.resize(target, Image.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make of every input.
+
+    Args:
+        kinds: of pictures (`products.destinations.KINDS`); none where the numbers alone are wanted.
+        destinations: where the pictures go.
+        flip: average each map with the mirrored image's.
+        frames: take all frames of an animation, not the first only.
+        replace: write over what is there.
+        stream: takes the picture instead of a file.
+    """
+
+    kinds: tuple[str, ...]
+    destinations: Destinations
+    style: Style = field(default_factory=Style)
+    flip: bool = False
+    frames: bool = False
+    replace: bool = False
+    stream: BinaryIO | None = None
+
+    def done(self, item: Input) -> bool:
+        """Whether every result of an input exists. Of an animation the first frame is looked at."""
+        frame = 0 if self.frames else None
+        return bool(self.kinds) and all(self.destinations.path(item, kind, frame).exists() for kind in self.kinds)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in one image (or frame, or video) and written about it; `ms` is the time of the network, of a video that of a frame.
+
+    Args:
+        frame: its number, where all frames of an animation are taken.
+        frames: of a video, whose summary holds means.
+        written: names of files; "-" for the stream. None where no picture was asked for.
+    """
+
+    path: str
+    summary: Summary
+    ms: float
+    frame: int | None = None
+    frames: int | None = None
+    written: list[str] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As one flat object."""
+        numbers = {"frame": self.frame, **asdict(self.summary), "frames": self.frames, "ms": round(self.ms, 1), "written": self.written}
+        absent = [name for name in ("frame", "frames", "written") if numbers[name] is None]
+        return {"path": self.path} | {name: value for name, value in numbers.items() if name not in absent}
+
+
+def produce(predictor: Predictor, order: Order, items: Iterable[Input]) -> Iterator[tuple[Input, list[Result] | PprError]]:
+    """Read, predict, refine, render and write each input, in order; one that fails gives its error instead of results.
+
+    Reading the next inputs and writing the last ones overlap with the network.
+    """
+
+    def read(item: Input) -> list[Photo]:
+        if _is_video(item):
+            return []
+        only_small = set(order.kinds) <= {"mask"} and order.style.refinement.edges == "none" and predictor.side
+        photos = decode_frames(
+            item.read(), item.name, at_least=4 * predictor.side if only_small else None, limit=None if order.frames else 1
+        )
+        for notice in photos[0].notices:
+            log.info("%s: %s", item.name, notice)
+        return photos
+
+    def predict(photos: list[Photo]) -> list[tuple[Saliency, float]]:
+        found = []
+        for photo in photos:
+            start = time.perf_counter()
+            saliency = predictor(photo.rgb, full_size=photo.full_size, flip=order.flip)
+            found.append((saliency, 1000 * (time.perf_counter() - start)))
+        return found
+
+    def render_and_write(item: Input, photos: list[Photo], found: list[tuple[Saliency, float]]) -> list[Result]:
+        if _is_video(item):
+            return [_convert_video(predictor, order, item)]
+        return [_finish(order, item, photo, saliency, ms) for photo, (saliency, ms) in zip(photos, found, strict=True)]
+
+    yield from staged(items, read, predict, render_and_write)
+
+
+def _is_video(item: Input) -> bool:
+    return item.source.suffix in video.VIDEO_SUFFIXES
+
+
+def _finish(order: Order, item: Input, photo: Photo, saliency: Saliency, ms: float) -> Result:
+    """Render and write one image's pictures."""
+    frame = photo.frame if order.frames else None
+    summary = saliency.summary()
+    if not order.kinds:
+        return Result(item.name, summary, ms, frame)
+    written = []
+    for kind, data in order.style.pictures(photo, saliency, order.kinds, summary.box):
+        if order.stream is not None:
+            order.stream.write(data)
+            order.stream.flush()
+            written.append("-")
+        else:
+            path = order.destinations.path(item, kind, frame)
+            write(data, path, overwrite=order.replace)
+            written.append(str(path))
+    return Result(item.name, summary, ms, frame, written=written)
+
+
+def _convert_video(predictor: Predictor, order: Order, item: Input) -> Result:
+    """Render every frame of a video into a video beside it, of the first picture kind."""
+    if item.source.archive:
+        raise PprError(f"{item.name}: videos inside archives are not read", hint="unpack it first")
+    kind = order.kinds[0] if order.kinds else "mask"
+    path = order.destinations.path(item, kind).with_suffix(".mp4")
+    start = time.perf_counter()
+    made = video.convert(Path(item.source.path), path, predictor, kind, order.style, overwrite=order.replace)
+    ms = 1000 * (time.perf_counter() - start) / made.frames
+    return Result(item.name, made.summary, ms, frames=made.frames, written=[str(path)])

@@ -19,8 +19,9 @@ from torch import Tensor
 from ..common.reading.files import atomic_path
 from ..common.reading.images import reduced
 from .data import normalize
-from .infer import Saliency, resize_to_side
+from .infer import resize_to_side
 from .network import ARCHITECTURES, RAS, Level, resize
+from .saliency_map import Saliency
 
 SHOWN = 640  # longest side of the photograph in the figure
 

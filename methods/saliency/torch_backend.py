@@ -15,16 +15,16 @@ from .config import TrainConfig
 from .data import normalize
 from .folding import fold_batch_norm
 from .network import ARCHITECTURES, RAS, disable_reverse_attention
-from .weights import checkpoint_path
+from .weights import EMBEDDED
 
 
-def load_network(checkpoint: Path | str) -> tuple[RAS, Meta]:
-    """The network of a checkpoint (a file, or an embedded default's name) in evaluation mode.
+def load_network(model: Path | str) -> tuple[RAS, Meta]:
+    """The network of an embedded default, a checkpoint or a run directory, in evaluation mode.
 
     Raises:
         PprError: not a saliency checkpoint, or of an unknown architecture.
     """
-    path = checkpoint_path(checkpoint)
+    path = EMBEDDED.find(model)
     loaded = load_checkpoint(path, method="saliency")
     arch = loaded.meta.arch
     if arch not in ARCHITECTURES:

@@ -19,8 +19,9 @@ from ppr.methods.common.running.checkpoint import Meta
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.network import RAS
 from ppr.methods.saliency.torch_backend import load_network
-from ppr.methods.saliency.weights import FOLDER
+from ppr.methods.saliency.weights import EMBEDDED
 
+FOLDER = EMBEDDED.folder
 DEMO = sorted((FOLDER.parent / "demo").glob("*.jpg"))
 
 

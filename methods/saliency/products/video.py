@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from ...common.errors import PprError, UsageError
 from ...common.reading.files import atomic_path
 from ...common.reading.images import Photo
-from ..infer import Predictor, Saliency
-from .refine import Refinement, refine
-from .render import Background, render
+from ..saliency_map import Saliency, Summary
+from .render import render
+from .style import Style
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 OUTPUTS = {"gray": 1, "rgb": 3, "rgba": 4}  # bytes a pixel
@@ -69,27 +69,35 @@ def pack(rgb: np.ndarray, saliency: Saliency, layout: str) -> bytes:
     return cv2.multiply(rgb, cv2.merge([mask] * 3), scale=1 / 255).tobytes()
 
 
+@dataclass(frozen=True)
+class Converted:
+    """A video that was written: its size, how many frames it has, and means of coverage and confidence over them."""
+
+    summary: Summary
+    frames: int
+
+
 def convert(
     source: Path,
     target: Path,
-    predictor: Predictor,
+    predict: Callable[[np.ndarray], Saliency],
     kind: str,
-    background: Background,
-    how: Refinement,
+    style: Style,
     *,
     overwrite: bool,
     smooth: float = 0.6,
-) -> dict[str, Any]:
+) -> Converted:
     """Render every frame of a video file into an .mp4 (MPEG-4), written whole or not at all.
 
-    Returns:
-        a record like a photo's, with the number of frames and averages over them.
+    Args:
+        predict: the map of a frame (H, W, 3) uint8.
+        smooth: alpha of the average over time.
 
     Raises:
         UsageError: a kind that a video cannot show.
         PprError: OpenCV cannot read the file, or cannot write the other.
     """
-    if kind not in ("mask", "cutout", "overlay", "heatmap", "outline") or (kind == "cutout" and background.kind == "transparent"):
+    if kind not in ("mask", "cutout", "overlay", "heatmap", "outline") or (kind == "cutout" and style.background.kind == "transparent"):
         raise UsageError(f"{source}: --as {kind} makes no video", hint="a cut-out needs a --bg; a crop has no fixed size")
     capture = cv2.VideoCapture(str(source))
     width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -98,40 +106,39 @@ def convert(
     rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
     smoother = Smoother(smooth)
     coverage, confidence, frames = 0.0, 0.0, 0
-    started = time.perf_counter()
     try:
         with atomic_path(target, overwrite=overwrite) as temporary:
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
             if not writer.isOpened():
                 raise PprError(f"{target}: OpenCV cannot write MPEG-4 here", hint="use `ppr saliency stream` with ffmpeg")
-            while True:
-                more, bgr = capture.read()
-                if not more:
-                    break
+            for bgr in _frames(capture):
                 rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-                saliency = smoother(predictor(rgb))
-                mask = saliency.mask()
-                if how.needed:
-                    mask = refine(mask, rgb, how)
-                picture = render(kind, Photo(rgb, None, (width, height)), mask, background, None)
+                saliency = smoother(predict(rgb))
+                picture = render(kind, Photo(rgb, None, (width, height)), style.mask(saliency, rgb), style.background, None)
                 writer.write(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR))
-                summary = saliency.summary()
-                coverage, confidence, frames = coverage + summary["coverage"], confidence + summary["confidence"], frames + 1
+                found = saliency.summary()
+                coverage, confidence, frames = coverage + found.coverage, confidence + found.confidence, frames + 1
             writer.release()
             if not frames:
                 raise PprError(f"{source}: no frame could be decoded")
     finally:
         capture.release()
-    return {
-        "path": str(source),
-        "width": width,
-        "height": height,
-        "frames": frames,
-        "object": coverage > 0,
-        "coverage": round(coverage / frames, 2),
-        "box": None,
-        "centroid": None,
-        "confidence": round(confidence / frames, 4),
-        "ms": round(1000 * (time.perf_counter() - started) / frames, 1),
-        "written": [str(target)],
-    }
+    means = Summary(
+        width,
+        height,
+        object=coverage > 0,
+        coverage=round(coverage / frames, 2),
+        box=None,
+        centroid=None,
+        confidence=round(confidence / frames, 4),
+    )
+    return Converted(means, frames)
+
+
+def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 BGR each."""
+    while True:
+        more, bgr = capture.read()
+        if not more:
+            return
+        yield bgr

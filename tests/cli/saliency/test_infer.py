@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from ppr.methods.saliency.pairs.procedural import scene
-from ppr.methods.saliency.weights import FOLDER
+from ppr.methods.saliency.weights import EMBEDDED
 
-DEMO = FOLDER.parent / "demo"
+DEMO = EMBEDDED.folder.parent / "demo"
 INFER = [sys.executable, "-m", "ppr.cli.main", "saliency", "infer"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -11,9 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.saliency.infer import Predictor, Saliency, resize_to_side
-from ppr.methods.saliency.weights import FOLDER, checkpoint_path
+from ppr.methods.common.reading.inputs import Input
+from ppr.methods.common.reading.sources import Source
+from ppr.methods.saliency.infer import Order, Predictor, produce, resize_to_side
+from ppr.methods.saliency.products.destinations import Destinations
+from ppr.methods.saliency.products.refine import Refinement
+from ppr.methods.saliency.products.render import Background
+from ppr.methods.saliency.products.style import Style
+from ppr.methods.saliency.weights import EMBEDDED
 
+FOLDER = EMBEDDED.folder
 DEMO = sorted((FOLDER.parent / "demo").glob("*.jpg"))
 
 
@@ -29,12 +38,12 @@ def photo(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("path", DEMO, ids=lambda path: path.stem)
 def test_every_bundled_photo_has_an_object_the_network_is_sure_of(predictor, path):
     summary = predictor(photo(path)).summary()
-    assert summary["object"]
-    assert 8 < summary["coverage"] < 80
-    assert summary["confidence"] > 0.7
-    left, top, right, bottom = summary["box"]
-    assert 0 <= left < summary["centroid"][0] < right <= summary["width"]
-    assert 0 <= top < summary["centroid"][1] < bottom <= summary["height"]
+    assert summary.object
+    assert 8 < summary.coverage < 80
+    assert summary.confidence > 0.7
+    left, top, right, bottom = summary.box
+    assert 0 <= left < summary.centroid[0] < right <= summary.width
+    assert 0 <= top < summary.centroid[1] < bottom <= summary.height
 
 
 @pytest.mark.parametrize("path", DEMO, ids=lambda path: path.stem)
@@ -64,7 +73,7 @@ def test_where_there_is_no_object_none_is_claimed(predictor, name):
     rgb = blanks()[name]
     saliency = predictor(rgb)
     assert np.isfinite(saliency.probability).all()
-    assert not saliency.summary()["object"]
+    assert not saliency.summary().object
     assert saliency.mask().shape == rgb.shape[:2]
     assert saliency.mask(stretch=True).mean() < 64
 
@@ -80,32 +89,6 @@ def test_any_size_gives_a_map_of_that_size(predictor, width, height):
 @pytest.mark.parametrize(("width", "height"), [(3, 5000), (5000, 3), (2300, 2100)])
 def test_extreme_shapes_work(predictor, width, height):
     assert predictor(np.zeros((height, width, 3), np.uint8)).mask().shape == (height, width)
-
-
-def test_large_masks_round_as_small_ones_do():
-    """Above 4 megapixels the mask is upsampled in 16 bits; its levels are those of the float way."""
-    probability = np.random.default_rng(0).random((64, 64), dtype=np.float32)
-    saliency = Saliency(probability, 2300, 2000)
-    expected = np.rint(saliency.resized() * 255)
-    assert np.abs(saliency.mask().astype(float) - expected).max() <= 1
-    assert (saliency.mask() == expected).mean() > 0.98
-
-
-def test_stretching_does_not_make_an_object_out_of_noise():
-    flat = Saliency(np.full((8, 8), 0.02, np.float32) + np.linspace(0, 0.04, 64, dtype=np.float32).reshape(8, 8), 8, 8)
-    assert flat.mask(stretch=True).max() < 20
-    faint = Saliency(np.linspace(0.1, 0.4, 64, dtype=np.float32).reshape(8, 8), 8, 8)
-    assert (faint.mask(stretch=True).min(), faint.mask(stretch=True).max()) == (0, 255)
-
-
-def test_summary_of_a_known_box():
-    probability = np.zeros((60, 80), np.float32)
-    probability[10:30, 20:50] = 1
-    summary = Saliency(probability, 160, 120).summary()
-    assert summary["box"] == [40, 20, 100, 60]
-    assert summary["centroid"] == [70.0, 40.0]
-    assert summary["coverage"] == 12.5
-    assert summary["confidence"] == 1.0
 
 
 def test_torch_and_onnx_give_the_same_map(predictor):
@@ -124,13 +107,44 @@ def test_native_size_is_bounded():
     assert resize_to_side(np.zeros((100, 9000, 3), np.uint8), 0).shape == (32, 1600, 3)
 
 
-def test_devices_that_are_not_there_are_refused_with_what_is(monkeypatch):
-    monkeypatch.setattr("ppr.methods.common.measuring.onnx_session.has_nvidia_driver", lambda: False)
-    with pytest.raises(UsageError, match="no NVIDIA driver") as error:
-        Predictor.load(device="cuda")
-    assert "CPUExecutionProvider" in (error.value.hint or "")
-    with pytest.raises(UsageError, match="not a device"):
-        Predictor.load(device="gpu")
+def test_a_run_directory_is_its_best_checkpoint(saliency_checkpoint, tmp_path):
+    """--backend onnx takes the run's own export, where there is one."""
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(saliency_checkpoint, run / "best.safetensors")
+    loaded = Predictor.load(run, device="cpu", threads=1)
+    assert (loaded.kind, loaded.path, loaded.backend.arch) == ("torch", run / "best.safetensors", "ras-mobile-s")
+    with pytest.raises(UsageError, match=r"without best\.onnx|no best\.onnx"):
+        Predictor.load(run, backend="onnx")
+    shutil.copy(FOLDER / "ras-mobile.onnx", run / "best.onnx")
+    assert Predictor.load(run, backend="onnx", threads=1).path == run / "best.onnx"
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind", "suffix"), [("auto", "onnx", ".onnx"), ("onnx", "onnx", ".onnx"), ("torch", "torch", ".safetensors")]
+)
+def test_an_embedded_name_is_the_file_its_backend_reads(backend, kind, suffix):
+    loaded = Predictor.load("ras-mobile", backend=backend, device="cpu", threads=1)
+    assert (loaded.kind, loaded.path) == (kind, FOLDER / f"ras-mobile{suffix}")
+
+
+def test_one_call_reads_predicts_renders_and_writes(predictor, tmp_path):
+    """The pictures are what the single steps make of the photo; a bad file gives its error and the next goes on."""
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    items = [Input(Source(str(path)), PurePosixPath(path.name), path) for path in (tmp_path / "bad.jpg", DEMO[0])]
+    style = Style(Background("colour", (1, 2, 3)), Refinement(threshold=0.5))
+    kinds = ("mask", "cutout")
+    destinations = Destinations.plan(tmp_path / "out", items, kinds, None, None, keep_tree=True, many=False)
+    (_bad, error), (item, results) = produce(predictor, Order(kinds, destinations, style), items)
+    assert isinstance(error, PprError)
+    (result,) = results
+    assert (item, result.written) == (items[1], [str(tmp_path / f"out/{DEMO[0].stem}.{label}.png") for label in ("saliency", "cutout")])
+    saliency = predictor(photo(DEMO[0]))
+    mask = np.where(saliency.mask() > 127, 255, 0)
+    assert (np.asarray(Image.open(result.written[0])) == mask).all()
+    assert (np.asarray(Image.open(result.written[1]))[mask == 0] == (1, 2, 3)).all()
+    assert result.summary == saliency.summary()
+    assert result.record() | {"ms": 0} == {"path": str(DEMO[0]), **asdict(result.summary), "ms": 0, "written": result.written}
 
 
 def test_files_that_are_no_network_are_refused(tmp_path):
@@ -144,7 +158,7 @@ def test_files_that_are_no_network_are_refused(tmp_path):
         with pytest.raises(PprError, match=path.name):
             Predictor.load(path)
     with pytest.raises(UsageError, match=r"needs an \.onnx file"):
-        Predictor.load(checkpoint_path("ras-mobile"), backend="onnx")
+        Predictor.load(EMBEDDED.find("ras-mobile"), backend="onnx")
     with pytest.raises(UsageError, match="no such file or model"):
         Predictor.load("ras-mobil")
 

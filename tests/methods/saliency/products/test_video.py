@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.saliency.infer import Predictor, Saliency
+from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.pairs.procedural import scene
-from ppr.methods.saliency.products.refine import Refinement
-from ppr.methods.saliency.products.render import Background
+from ppr.methods.saliency.products.style import Style
 from ppr.methods.saliency.products.video import Smoother, convert, pack, raw_frames
+from ppr.methods.saliency.saliency_map import Saliency
 
 
 def level(value: float) -> Saliency:
@@ -49,8 +49,8 @@ def test_a_video_file_keeps_its_frames(tmp_path):
     for index in range(6):
         writer.write(cv2.cvtColor(scene(160, 120, seed=index)[0], cv2.COLOR_RGB2BGR))
     writer.release()
-    record = convert(source, target, Predictor.load(threads=1), "overlay", Background(), Refinement(), overwrite=False)
-    assert record["frames"] == 6
+    made = convert(source, target, Predictor.load(threads=1), "overlay", Style(), overwrite=False)
+    assert made.frames == 6
     capture = cv2.VideoCapture(str(target))
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (160, 120)
     assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 6
@@ -62,7 +62,7 @@ def test_what_is_no_video_is_refused(tmp_path):
     fake.write_bytes(b"not a video at all")
     predictor = Predictor.load(threads=1)
     with pytest.raises(PprError, match="not a video"):
-        convert(fake, tmp_path / "out.mp4", predictor, "mask", Background(), Refinement(), overwrite=False)
+        convert(fake, tmp_path / "out.mp4", predictor, "mask", Style(), overwrite=False)
     with pytest.raises(UsageError, match="makes no video"):
-        convert(fake, tmp_path / "out.mp4", predictor, "cutout", Background(), Refinement(), overwrite=False)
+        convert(fake, tmp_path / "out.mp4", predictor, "cutout", Style(), overwrite=False)
     assert not (tmp_path / "out.mp4").exists()

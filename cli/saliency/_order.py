@@ -1,50 +1,29 @@
-"""What one `ppr saliency infer` was told to do, settled before the first image is read."""
+"""From the options of one `ppr saliency infer` to what it shall make, settled before the first image is read."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppr.methods.common.errors import UsageError
-
-from ..inputs import Input
-from ._destinations import Destinations
+from ppr.methods.common.reading.inputs import Input
+from ppr.methods.saliency.products.destinations import Destinations
 
 if TYPE_CHECKING:
-    from ppr.methods.saliency.products.refine import Refinement
-    from ppr.methods.saliency.products.render import Background
+    from ppr.methods.saliency.infer import Order
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything one `infer` was told to do, apart from the inputs."""
-
-    kinds: tuple[str, ...]
-    destinations: Destinations
-    background: Background
-    refinement: Refinement
-    stretch: bool
-    flip: bool
-    frames: bool
-    overwrite: bool
-    skip_existing: bool
-    to_stdout: bool
-
-    @property
-    def mask_only(self) -> bool:
-        return set(self.kinds) <= {"mask"} and self.refinement.edges == "none"
-
-
-def plan_job(items: list[Input], out: Path | None, kinds: tuple[str, ...], given: dict[str, Any], *, watch: bool) -> Job:
+def plan(items: list[Input], out: Path | None, kinds: tuple[str, ...], given: dict[str, Any], *, watch: bool) -> Order:
     """Settle every choice before the first image is read.
 
     Raises:
         UsageError: choices that contradict each other.
     """
+    from ppr.methods.saliency.infer import Order
     from ppr.methods.saliency.products.refine import Refinement, parse_threshold
     from ppr.methods.saliency.products.render import Background
+    from ppr.methods.saliency.products.style import Style
 
     pictures = tuple(dict.fromkeys(kind for kind in kinds if kind != "json")) or (() if "json" in kinds else ("mask",))
     if given["overwrite"] and given["skip_existing"]:
@@ -71,15 +50,13 @@ def plan_job(items: list[Input], out: Path | None, kinds: tuple[str, ...], given
         raise UsageError(f"--format {destinations.format}: holds no transparency", hint="use png or webp, or give a --bg")
     if set(pictures) - {"mask"} and destinations.format == "tiff16":
         raise UsageError("--format tiff16: is for masks", hint="use png or webp for the other kinds")
-    return Job(
+    refinement = Refinement(given["edges"], parse_threshold(given["threshold"]), given["largest"], given["min_area"], given["feather"])
+    return Order(
         kinds=pictures,
         destinations=destinations,
-        background=background,
-        refinement=Refinement(given["edges"], parse_threshold(given["threshold"]), given["largest"], given["min_area"], given["feather"]),
-        stretch=given["stretch"],
+        style=Style(background, refinement, given["stretch"], destinations.format),
         flip=given["tta"] == "flip",
         frames=given["frames"],
-        overwrite=given["overwrite"],
-        skip_existing=given["skip_existing"],
-        to_stdout=to_stdout,
+        replace=given["overwrite"] or given["skip_existing"],
+        stream=sys.stdout.buffer if to_stdout else None,
     )

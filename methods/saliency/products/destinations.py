@@ -1,4 +1,4 @@
-"""Where `ppr saliency infer` writes: names that say what they hold, keep the tree, and never collide."""
+"""Where results go: names that say what they hold, keep the tree, and never collide."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ppr.methods.common.errors import UsageError
-
-from ..inputs import Input
+from ...common.errors import UsageError
+from ...common.reading.inputs import Input
 
 EXTENSIONS = {"png": ".png", "webp": ".webp", "jpg": ".jpg", "npy": ".npy", "tiff16": ".tif"}
 BY_EXTENSION = {".png": "png", ".webp": "webp", ".jpg": "jpg", ".jpeg": "jpg", ".npy": "npy", ".tif": "tiff16", ".tiff": "tiff16"}
+KINDS = ("mask", "cutout", "overlay", "heatmap", "outline", "crop")
 LABELS = {"mask": "saliency"}  # the other kinds are called what they are
+#: What tells a result from a photo when a folder is read again.
+MARKERS = tuple(f".{LABELS.get(kind, kind)}." for kind in KINDS)
 
 
 @dataclass(frozen=True)
