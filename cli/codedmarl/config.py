@@ -17,7 +17,7 @@ def config(preset: str | None) -> None:
     ppr codedmarl config --preset demo > demo.yaml
     """
     from ppr.methods.codedmarl.config import TrainConfig
-    from ppr.methods.codedmarl.presets import preset as values_of
+    from ppr.methods.codedmarl.config import preset as values_of
     from ppr.methods.common.config import commented_yaml, load_config
 
     click.echo(commented_yaml(load_config(TrainConfig, base=values_of(preset) if preset else None)), nl=False)

@@ -10,10 +10,9 @@ from .. import options, output
 from ._playing import play_options
 
 if TYPE_CHECKING:
-    from ppr.methods.codedmarl.agents.model import TrainedAgents
-    from ppr.methods.codedmarl.environments import Environment
-    from ppr.methods.codedmarl.evaluate import Evaluation, Match
-    from ppr.methods.common.measuring.seeds import Estimate
+    from ppr.methods.codedmarl.agents.episodes import Episodes
+    from ppr.methods.codedmarl.evaluate import Match
+    from ppr.methods.codedmarl.infer import Predictor
 
 
 @click.command()
@@ -33,54 +32,50 @@ def evaluate(run: str, episodes: int, opponent: str | None, sampled: bool, env: 
     ppr codedmarl evaluate runs/spread --episodes 1000
     ppr codedmarl evaluate runs/tag --opponent runs/tag2
     """
-    from ppr.methods.codedmarl.agents.model import TrainedAgents
-    from ppr.methods.codedmarl.evaluate import cross_play, environment_of, play
+    from ppr.methods.codedmarl.agents.episodes import Episodes
+    from ppr.methods.codedmarl.evaluate import cross_play
+    from ppr.methods.codedmarl.evaluate import evaluate as measure
+    from ppr.methods.codedmarl.infer import Predictor
 
-    model = TrainedAgents.load(run)
-    environment = environment_of(model, episodes, env=env)
-    about = {
-        "run": run,
-        "env": environment.name,
-        "episodes": episodes,
-        "policy": "sampled" if sampled else "without noise",
-        "definition": f"sum over the {environment.episode_length} steps of an episode, mean over agents; {environment.reward_definition}",
-    }
+    predictor = Predictor.load(run)
+    data = Episodes(predictor.environment(episodes, env), episodes, seed or 0, sampled)
     if opponent is None:
-        evaluation = play(model.actors, environment, episodes, seed=seed or 0, sampled=sampled)
-        show(about, environment, evaluation, as_json=as_json)
+        show({"run": run, **measure(predictor, data)}, data, as_json=as_json)
     else:
-        other = TrainedAgents.load(opponent)
-        matches = cross_play(model, other, environment, episodes, seed=seed or 0, sampled=sampled)
-        show_matches(about | {"opponent": opponent}, model, matches, [run, opponent], as_json=as_json)
+        matches = cross_play(predictor, Predictor.load(opponent), data)
+        show_matches({"run": run, **data.record(), "opponent": opponent}, predictor, matches, as_json=as_json)
 
 
-def show(about: dict[str, Any], environment: Environment, evaluation: Evaluation, *, as_json: bool) -> None:
-    """One table: the teams' returns, then the other measures."""
-    from ppr.methods.common.measuring.seeds import Estimate
-
-    measured = {metric: Estimate.of(evaluation.metrics[metric.name]) for metric in environment.metrics}
+def show(record: dict[str, Any], data: Episodes, *, as_json: bool) -> None:
+    """One table: the teams' returns, then the other measures, each with what random play gets."""
     if as_json:
-        metrics = {metric.name: vars(estimate) for metric, estimate in measured.items()}
-        teams = {team: vars(estimate) for team, estimate in evaluation.teams().items()}
-        output.emit_json({**about, "return": evaluation.mean, "teams": teams, "metrics": metrics})
+        output.emit_json(record)
         return
-    rows = [row(f"return of {team}", estimate) for team, estimate in evaluation.teams().items()]
-    rows += [row(f"{metric.name} ({metric.over} over the episode)", estimate) for metric, estimate in measured.items()]
+    random = record["baselines"]["random"]
+    rows = [row(f"return of {team}", found, random["teams"][team]) for team, found in record["teams"].items()]
+    for metric in data.environment.metrics:
+        name = f"{metric.name} ({metric.over} over the episode)"
+        rows.append(row(name, record["metrics"][metric.name], random["metrics"][metric.name]))
     output.table(rows, as_json=False)
-    output.note(f"{about['env']}, {about['episodes']} episodes, actions {about['policy']}")
-    output.note(f"return: {about['definition']}")
-    for metric in environment.metrics:
+    note(record)
+    for metric in data.environment.metrics:
         output.note(f"{metric.name}: {metric.description}")
 
 
-def row(name: str, estimate: Estimate) -> dict[str, Any]:
-    found = {"mean": estimate.mean, "+- 95 %": estimate.interval, "deviation": estimate.deviation}
-    return {"measure": name, **output.finite(found)}
+def row(name: str, found: dict[str, float], random: dict[str, float]) -> dict[str, Any]:
+    shown = {"mean": found["mean"], "+- 95 %": found["interval"], "deviation": found["deviation"], "random play": random["mean"]}
+    return {"measure": name, **output.finite(shown)}
 
 
-def show_matches(about: dict[str, Any], model: TrainedAgents, matches: list[Match], names: list[str], *, as_json: bool) -> None:
+def note(record: dict[str, Any], episodes: str = "episodes") -> None:
+    """What the numbers are, on stderr."""
+    output.note(f"{record['env']}, {record['episodes']} {episodes}, actions {record['policy']}")
+    output.note(f"return: {record['definition']}")
+
+
+def show_matches(about: dict[str, Any], predictor: Predictor, matches: list[Match], *, as_json: bool) -> None:
     """A row for each pairing."""
-    two_teams = len({spec.team for spec in model.specs}) == 2
+    two_teams, names = len({spec.team for spec in predictor.model.specs}) == 2, (about["run"], about["opponent"])
     sides = ("good", "adversary") if two_teams else ("first half", "second half")
     records: list[dict[str, Any]] = []
     for match in matches:
@@ -96,5 +91,4 @@ def show_matches(about: dict[str, Any], model: TrainedAgents, matches: list[Matc
             shown |= output.finite({f"return of {team}": estimate["mean"], f"+- 95 % {team}": estimate["interval"]})
         rows.append(shown)
     output.table(rows, as_json=False)
-    output.note(f"{about['env']}, {about['episodes']} episodes a row, from the same starts, actions {about['policy']}")
-    output.note(f"return: {about['definition']}")
+    note(about, "episodes a row, from the same starts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,9 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ._playing import play_options
+
+if TYPE_CHECKING:
+    from ppr.methods.codedmarl.infer import Predictor
 
 
 @click.command()
@@ -50,17 +53,21 @@ def infer(
     """
     if (gif is None) != from_stdin:
         raise UsageError("give either --gif FILE, to watch, or --stdin, to ask", hint="ppr codedmarl infer --gif spread.gif")
+    from ppr.methods.codedmarl.agents.episodes import Episodes
+    from ppr.methods.codedmarl.infer import Predictor
     from ppr.methods.codedmarl.weights import DEFAULT
+    from ppr.methods.common.reading.files import refuse_existing
 
     if gif is None:
         watching = {"--episodes": episodes, "--size": size, "--fps": fps, "--seed": seed, "--env": env, "--sampled": sampled or None}
         for option, value in watching.items():
             if value is not None:
                 raise UsageError(f"{option}: is for --gif", hint=f"leave {option} out")
-        return answer(run or DEFAULT)
-    record = film(
-        run or DEFAULT, gif, episodes or 3, fps or 10.0, overwrite=overwrite, size=size or 480, seed=seed or 0, sampled=sampled, env=env
-    )
+        return answer(Predictor.load(run or DEFAULT))
+    refuse_existing(gif, overwrite=overwrite)
+    predictor = Predictor.load(run or DEFAULT)
+    data = Episodes(predictor.environment(1, env), episodes or 3, seed or 0, sampled)
+    record = predictor.film(data, gif, fps=fps or 10.0, size=size or 480, overwrite=overwrite)
     if as_json:
         output.emit_json(record)
     else:
@@ -69,35 +76,19 @@ def infer(
     return 0
 
 
-def film(run: str, gif: Path, episodes: int, fps: float, *, overwrite: bool, **how: Any) -> dict[str, Any]:
-    """Play, and write the animation."""
-    from ppr.methods.codedmarl.agents.model import TrainedAgents
-    from ppr.methods.codedmarl.evaluate import filmed
-    from ppr.methods.common.drawing.animation import save_gif
-    from ppr.methods.common.reading.files import refuse_existing
-
-    refuse_existing(gif, overwrite=overwrite)
-    frames, evaluation = filmed(TrainedAgents.load(run), episodes, **how)
-    save_gif(frames, gif, fps, overwrite=overwrite)
-    returns = {team: estimate.mean for team, estimate in evaluation.teams().items()}
-    return {"path": str(gif), "frames": len(frames), "episodes": episodes, "returns": returns}
-
-
-def answer(run: str) -> int:
+def answer(predictor: Predictor) -> int:
     """Answer each line of standard input on standard output; the exit code."""
     import json
 
-    from ppr.methods.codedmarl.agents.model import TrainedAgents
-    from ppr.methods.codedmarl.infer import Advisor, parse
     from ppr.methods.common.reading import jsonl
 
-    advisor, batch = Advisor(TrainedAgents.load(run)), output.Batch()
+    batch = output.Batch()
     for line in jsonl.lines(sys.stdin.buffer):
         try:
-            answers = advisor(parse(line), line.where)
+            actions = predictor.answer(line)
         except PprError as error:
             batch.failure(error)
             continue
-        click.echo(json.dumps(answers, ensure_ascii=False))
+        click.echo(json.dumps(actions, ensure_ascii=False))
         batch.done += 1
     return batch.exit_code()

@@ -140,8 +140,7 @@ class Settings:
             UsageError: as `load_config`, no such preset.
             PprError: a matrix that cannot be read.
         """
-        from ppr.methods.codedmarl.config import TrainConfig
-        from ppr.methods.codedmarl.presets import preset
+        from ppr.methods.codedmarl.config import TrainConfig, preset
         from ppr.methods.common.config import load_config
 
         base = dict(preset(self.preset)) if self.preset else {}

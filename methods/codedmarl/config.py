@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..common.config import BaseConfig
+from ..common.errors import UsageError, nearest
 
 Family = Literal["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 FieldName = Literal["gf256", "real64", "real32"]
@@ -78,3 +79,33 @@ class TrainConfig(BaseConfig):
     checkpoint_every: PositiveInt = Field(50, description="iterations between saved states")
     evaluate_every: NonNegativeInt = Field(50, description="iterations between evaluations; 0 never evaluates")
     evaluate_episodes: PositiveInt = Field(100, description="episodes of an evaluation")
+
+
+#: Named settings, as values that replace defaults.
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "env": "simple_spread",
+        "agents": 3,
+        "learners": 6,
+        "code": "balanced",
+        "tolerance": 2,
+        "iterations": 1500,
+        "warmup": 2048,
+        "replay": 100_000,
+        "lr_final": 0.1,
+        "evaluate_every": 150,
+        "checkpoint_every": 150,
+    },
+    "paper": {"env": "simple_spread", "agents": 8, "learners": 15, "code": "mds", "envs": 1, "rollout": 100, "payload": "params"},
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The values of a preset.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"--preset {name}: no such preset", hint=nearest(name, PRESETS))
+    return PRESETS[name]

@@ -1,144 +1,40 @@
-"""How good trained agents are: returns with confidence intervals, what happened besides, and teams of two trainings against each other."""
+"""How good trained agents are: returns with confidence intervals beside those of random play, and teams of two trainings together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from ..common.errors import UsageError
-from ..common.measuring.cores import torch_threads
-from ..common.measuring.seeds import Estimate
-from ..common.random import torch_generator
-from .agents.layout import Purpose
-from .agents.model import TrainedAgents
-from .agents.policy import Actor, joint_action
-from .environments import AgentSpec, Environment, Step, make
-
-TOGETHER = {"batched": 100, "mpe2": 10}  # episodes that are played at once; 10 also in an environment of one's own
+from .agents.episodes import Episodes, Evaluation, check_agents, play
+from .environments import AgentSpec
+from .infer import Predictor
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Episodes that were played.
+class RandomPlayer:
+    """Does anything, as the `sample` of an action space: each number of an action is uniform in [0, 1]."""
 
-    Args:
-        returns: float64 [episodes, M], sums of rewards over an episode, not discounted.
-        metrics: of the environment, float64 [episodes] each.
+    spec: AgentSpec
+
+    def __call__(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """[B, observation] -> [B, actions]."""
+        return torch.rand(len(observations), self.spec.actions, generator=generator)
+
+
+def evaluate(predictor: Predictor, data: Episodes) -> dict[str, Any]:
+    """What `data` is, and of all its episodes `return` per agent, `teams` and `metrics` (see `Evaluation.record`).
+
+    Under `baselines` the same of other players who begin from the same starts: `random` ones, who neither look nor have learned.
     """
-
-    specs: tuple[AgentSpec, ...]
-    returns: NDArray[np.float64]
-    metrics: dict[str, NDArray[np.float64]]
-
-    @property
-    def mean(self) -> float:
-        """Of the returns of all agents."""
-        return float(self.returns.mean())
-
-    def teams(self) -> dict[str, Estimate]:
-        """Of each team the return per agent, over episodes."""
-        names = [spec.team for spec in self.specs]
-        return {name: Estimate.of(self.returns[:, [team == name for team in names]].mean(1)) for name in sorted(set(names))}
-
-
-def unseen(_environment: Environment) -> None:
-    """Look at nothing."""
-
-
-def play(
-    actors: Sequence[Actor],
-    environment: Environment,
-    episodes: int,
-    *,
-    seed: int = 0,
-    sampled: bool = False,
-    watch: Callable[[Environment], None] = unseen,
-) -> Evaluation:
-    """At least one episode in each instance of the environment, and as many rounds of them as `episodes` needs; the surplus is dropped.
-
-    Args:
-        sampled: whether actions are drawn as in training; otherwise they are those without noise.
-        watch: called at the start of an episode and after each step.
-    """
-    returns: list[Tensor] = []
-    metrics: dict[str, list[Tensor]] = {metric.name: [] for metric in environment.metrics}
-    with torch_threads(1):
-        for number in range(-(-episodes // environment.envs)):
-            steps = list(_steps(actors, environment, seed, number, sampled, watch))
-            valid = torch.stack([step.valid for step in steps])
-            returns.append(torch.stack([step.rewards.double() for step in steps]).sum(0))
-            for metric in environment.metrics:
-                values = torch.stack([step.metrics[metric.name].double() for step in steps])
-                metrics[metric.name].append(_summed_up(values, valid, metric.over))
-    found = {name: torch.cat(values)[:episodes].numpy() for name, values in metrics.items()}
-    return Evaluation(environment.specs, torch.cat(returns)[:episodes].numpy(), found)
-
-
-def _steps(
-    actors: Sequence[Actor], environment: Environment, seed: int, number: int, sampled: bool, watch: Callable[[Environment], None]
-) -> Iterator[Step]:
-    """An episode in all instances."""
-    observations = environment.reset(torch_generator(seed, number, 0, Purpose.EVALUATION_RESET))
-    generators = [torch_generator(seed, number, agent, Purpose.EVALUATION) for agent in range(len(actors))] if sampled else None
-    over = False
-    watch(environment)
-    while not over:
-        step = environment.step(joint_action(actors, observations, generators))
-        observations, over = step.observations, bool(step.done.all())
-        watch(environment)
-        yield step
-
-
-def _summed_up(values: Tensor, valid: Tensor, over: str) -> Tensor:
-    """A metric [steps, E] of each instance's steps before it was done."""
-    if over == "last":
-        return values[valid.sum(0) - 1, torch.arange(values.shape[1])]
-    total = torch.where(valid, values, 0).sum(0)
-    return total / valid.sum(0) if over == "mean" else total
-
-
-def environment_of(model: TrainedAgents, episodes: int, *, env: str | None = None) -> Environment:
-    """The environment that agents were trained in, or another with the same agents, with instances for so many episodes.
-
-    Raises:
-        UsageError: it is code of somebody's (module:function) and was not named by the caller, or its agents are others.
-    """
-    config = model.problem.config
-    if env is None and ":" in config.env:
-        raise UsageError(
-            f"the agents were trained in {config.env}, which is code outside of ppr", hint=f"give --env {config.env} to import and run it"
-        )
-    name, adversaries = env or config.env, sum(spec.team == "adversary" for spec in model.specs)
-    backend = config.env_backend if env is None else "batched"
-    made = make(
-        name,
-        agents=len(model.specs),
-        adversaries=adversaries,
-        envs=min(episodes, TOGETHER["mpe2" if ":" in name else backend]),
-        episode_length=config.episode_length,
-        backend=backend,
-    )
-    check_agents(model.specs, made.specs, f"the agents were trained in {config.env}, and those of {name}")
-    return made
-
-
-def check_agents(one: Sequence[AgentSpec], other: Sequence[AgentSpec], what: str) -> None:
-    """Raise UsageError unless agents have the same names, teams, observations and actions."""
-    if len(one) != len(other):
-        raise UsageError(f"{what} are {len(other)}, not {len(one)}")
-    for mine, theirs in zip(one, other, strict=True):
-        if mine != theirs:
-            raise UsageError(f"{what} differ: {_described(theirs)}, not {_described(mine)}")
-
-
-def _described(spec: AgentSpec) -> str:
-    return f"{spec.name} ({spec.team}, {spec.observation} observed, {spec.actions} {spec.kind} actions)"
+    players = [RandomPlayer(spec) for spec in predictor.model.specs]
+    trained = play(predictor.actors, data.environment, data.number, seed=data.seed, sampled=data.sampled)
+    random = play(players, data.environment, data.number, seed=data.seed, sampled=True)
+    return {**data.record(), **trained.record(), "baselines": {"random": random.record()}}
 
 
 @dataclass(frozen=True)
@@ -165,35 +61,18 @@ def sides_of(specs: Sequence[AgentSpec]) -> tuple[list[int], list[int]]:
     return everybody[: (len(specs) + 1) // 2], everybody[(len(specs) + 1) // 2 :]
 
 
-def cross_play(
-    one: TrainedAgents, other: TrainedAgents, environment: Environment, episodes: int, *, seed: int = 0, sampled: bool = False
-) -> list[Match]:
+def cross_play(one: Predictor, other: Predictor, data: Episodes) -> list[Match]:
     """All four pairings of the sides of two trainings, with the same starts.
 
     Raises:
         UsageError: agents that differ, or a single one.
     """
-    check_agents(one.specs, other.specs, "the agents of the two runs")
-    first, _second = sides_of(one.specs)
+    specs = one.model.specs
+    check_agents(specs, other.model.specs, "the agents of the two runs")
+    first, _second = sides_of(specs)
     matches = []
     for sides in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        models = [(one, other)[sides[0] if agent in first else sides[1]] for agent in range(len(one.specs))]
-        actors = [model.actors[agent] for agent, model in enumerate(models)]
-        matches.append(Match(sides, play(actors, environment, episodes, seed=seed, sampled=sampled)))
+        trainings = [(one, other)[sides[0] if agent in first else sides[1]] for agent in range(len(specs))]
+        actors = [training.actors[agent] for agent, training in enumerate(trainings)]
+        matches.append(Match(sides, play(actors, data.environment, data.number, seed=data.seed, sampled=data.sampled)))
     return matches
-
-
-def filmed(
-    model: TrainedAgents, episodes: int, *, seed: int = 0, sampled: bool = False, env: str | None = None, size: int = 480
-) -> tuple[list[Image.Image], Evaluation]:
-    """Pictures of every step of some episodes, one after the other, and how they went.
-
-    Raises:
-        UsageError: as `environment_of`.
-    """
-    frames: list[Image.Image] = []
-    environment = environment_of(model, 1, env=env)
-    evaluation = play(
-        model.actors, environment, episodes, seed=seed, sampled=sampled, watch=lambda seen: frames.append(seen.frame(0, size))
-    )
-    return frames, evaluation

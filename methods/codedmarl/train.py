@@ -17,12 +17,12 @@ from ..common.errors import UsageError
 from ..common.running.interrupts import interruptible
 from ..common.running.run import Run
 from .agents.centralised import Trainer
+from .agents.episodes import environment_of, play
 from .agents.maddpg import Computation, payload_lengths
 from .agents.model import TrainedAgents
 from .codes.matrices import load_matrix
 from .config import TrainConfig
 from .environments import Environment
-from .evaluate import environment_of, play
 from .learners.controller import Collected, Controller, Stopped, TooFewShares, nothing
 from .learners.journal import RECORDS, Journal, running
 from .learners.ledger import Standing

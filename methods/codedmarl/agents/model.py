@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...common.config import validate
-from ...common.errors import PprError, UsageError
+from ...common.errors import PprError
 from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ..config import TrainConfig
 from ..environments import AgentSpec
@@ -25,8 +25,6 @@ from .policy import Actor
 METHOD = "codedmarl"
 ARCH = "mlp"
 MAX_AGENTS, MAX_WIDTH = 10_000, 1_000_000
-#: In a run's folder, in the order in which they are looked for.
-FILES = ("best.safetensors", "last.safetensors")
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,10 @@ class TrainedAgents:
         """The agents of a run's folder, of a checkpoint file, or those that come along under a name.
 
         Raises:
-            UsageError: neither.
+            UsageError: none of these.
             PprError: not a checkpoint of this method, or a damaged one.
         """
-        inside = [Path(given) / name for name in FILES if (Path(given) / name).is_file()]
-        if not inside and Path(given).is_dir():
-            raise UsageError(f"{given}: holds no trained agents ({' or '.join(FILES)})", hint="give the folder of a training")
-        path = inside[0] if inside else EMBEDDED.find(given)
+        path = EMBEDDED.find(given)
         checkpoint = load_checkpoint(path, method=METHOD)
         try:
             problem = Problem(_specs(checkpoint.meta), validate(TrainConfig, checkpoint.meta.config, where=str(path)))

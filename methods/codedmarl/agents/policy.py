@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..environments import AgentSpec
 from ..network import Mlp, noise, squash
+
+
+class Player(Protocol):
+    """Whoever acts for an agent: observations [B, observation] -> actions in [0, 1], [B, actions].
+
+    With a generator actions are drawn from it, otherwise they are always the same.
+    """
+
+    def __call__(self, observations: Tensor, generator: torch.Generator | None = None, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,8 @@ class Actor:
 
 
 def joint_action(
-    actors: Sequence[Actor], observations: Sequence[Tensor], generators: Sequence[torch.Generator] | None = None
+    players: Sequence[Player], observations: Sequence[Tensor], generators: Sequence[torch.Generator] | None = None
 ) -> list[Tensor]:
     """What all agents do, [B, actions] each; every agent draws from a generator of its own."""
-    drawn = generators if generators is not None else [None] * len(actors)
-    return [actor(seen, generator) for actor, seen, generator in zip(actors, observations, drawn, strict=True)]
+    drawn = generators if generators is not None else [None] * len(players)
+    return [player(seen, generator) for player, seen, generator in zip(players, observations, drawn, strict=True)]

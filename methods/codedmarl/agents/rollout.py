@@ -16,7 +16,7 @@ from .replay import Replay, Transitions
 
 
 @dataclass
-class Episodes:
+class Ended:
     """Episodes that ended since somebody looked: the returns of all agents, float32 [M] each."""
 
     returns: list[Tensor] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Rollout:
     def __init__(self, problem: Problem, environment: Environment) -> None:
         self.problem, self.environment = problem, environment
         self.rounds = 0
-        self.ended = Episodes()
+        self.ended = Ended()
         self._reset()
 
     def _reset(self) -> None:
@@ -72,4 +72,4 @@ class Rollout:
             PprError: it is that of another environment.
         """
         self.observations = self.environment.load(state["environment"])
-        self.returns, self.rounds, self.ended = state["returns"], state["rounds"], Episodes(list(state["ended"]))
+        self.returns, self.rounds, self.ended = state["returns"], state["rounds"], Ended(list(state["ended"]))

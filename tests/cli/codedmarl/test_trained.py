@@ -58,12 +58,13 @@ def test_the_agents_that_come_along_do_what_the_card_says(ppr):
     assert record["teams"]["good"]["mean"] > -13 and record["teams"]["good"]["interval"] < 1
     assert record["metrics"]["occupied"]["mean"] > 1
     assert record["episodes"] == 100 and record["env"] == "simple_spread" and "mean over agents" in record["definition"]
+    assert -27 < record["baselines"]["random"]["teams"]["good"]["mean"] < -23
 
 
 def test_evaluate_prints_intervals_measures_and_what_a_return_is(ppr, tag):
     answer = ppr("codedmarl", "evaluate", tag, "--episodes", "20")
     assert answer.code == 0, answer.err
-    for part in ("return of good", "return of adversary", "+- 95 %"):
+    for part in ("return of good", "return of adversary", "+- 95 %", "random play"):
         assert part in answer.out
     assert "return: sum over the 5 steps of an episode, mean over agents" in answer.err and "without noise" in answer.err
     assert ppr("codedmarl", "evaluate", tag, "--episodes", "20").out == answer.out
@@ -195,7 +196,7 @@ def test_exported_actors_do_the_same_in_another_runtime(ppr, tag, tmp_path, form
 
 
 def test_the_configuration_is_printed_and_can_be_read(ppr, tmp_path):
-    from ppr.methods.codedmarl.presets import PRESETS
+    from ppr.methods.codedmarl.config import PRESETS
     from ppr.methods.common.config import load_config
 
     for arguments, values in (((), {}), (("--preset", "demo"), PRESETS["demo"]), (("--preset", "paper"), PRESETS["paper"])):
@@ -210,7 +211,7 @@ def test_the_configuration_is_printed_and_can_be_read(ppr, tmp_path):
     ("arguments", "code", "message"),
     [
         (("evaluate", "absent"), 2, "absent: no such file or model"),
-        (("evaluate", "{empty}"), 2, "holds no trained agents"),
+        (("evaluate", "{empty}"), 2, "not a run directory"),
         (("evaluate", "{text}"), 1, "text.safetensors"),
         (("evaluate", "{spread}", "--episodes", "0"), 2, "--episodes"),
         (("evaluate", "{spread}", "--env", "simple_sprad"), 2, "did you mean 'simple_spread'?"),

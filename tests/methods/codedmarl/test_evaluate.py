@@ -1,70 +1,51 @@
-"""Returns, intervals and metrics against what the environment says step by step; cross-play; films."""
+"""Scores beside those of random play, and teams of two trainings together."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from ppr.methods.codedmarl.agents.layout import Purpose
-from ppr.methods.codedmarl.environments import AgentSpec, make
-from ppr.methods.codedmarl.evaluate import Evaluation, cross_play, environment_of, filmed, play, sides_of
+from ppr.methods.codedmarl.agents.episodes import Episodes, play
+from ppr.methods.codedmarl.environments import AgentSpec
+from ppr.methods.codedmarl.evaluate import RandomPlayer, cross_play, evaluate, sides_of
+from ppr.methods.codedmarl.infer import Predictor
 from ppr.methods.common.errors import UsageError
-from ppr.methods.common.random import torch_generator
 
-from .problems import Countdown, a_model
-
-
-def test_teams_are_averaged_within_episodes():
-    specs = tuple(AgentSpec(name, 1, 1, team) for name, team in (("a", "adversary"), ("b", "good"), ("c", "good")))
-    evaluation = Evaluation(specs, np.array([[1.0, 2, 4], [3, 6, 0]]), {})
-    teams = evaluation.teams()
-    assert (teams["good"].mean, teams["good"].deviation, teams["adversary"].mean) == (3, 0, 2)
-    assert evaluation.mean == pytest.approx(16 / 6)
+from .problems import a_model
 
 
-def test_returns_and_metrics_are_those_of_the_steps():
-    """Played again by hand; the second round has starts of its own, and the episodes beyond those asked for are dropped."""
-    model = a_model()
-    environment = environment_of(model, 4)
-    evaluation = play(model.actors, environment, 7, seed=9)
-    assert evaluation.returns.shape == (7, 3) and {len(values) for values in evaluation.metrics.values()} == {7}
-    again = make("simple_spread", agents=3, envs=4, episode_length=5)
-    for number, rows in ((0, slice(0, 4)), (1, slice(4, 7))):
-        observations = again.reset(torch_generator(9, number, 0, Purpose.EVALUATION_RESET))
-        rewards, collisions = torch.zeros(4, 3), torch.zeros(4)
-        for _ in range(5):
-            step = again.step([actor(seen) for actor, seen in zip(model.actors, observations, strict=True)])
-            observations, rewards, collisions = step.observations, rewards + step.rewards, collisions + step.metrics["collisions"]
-        count = rows.stop - rows.start
-        assert evaluation.returns[rows] == pytest.approx(rewards.numpy()[:count])
-        assert evaluation.metrics["collisions"][rows] == pytest.approx(collisions.numpy()[:count])
-        assert evaluation.metrics["occupied"][rows] == pytest.approx(step.metrics["occupied"].numpy()[:count])
+def test_an_evaluation_is_what_was_played_beside_random_play_from_the_same_starts():
+    predictor = Predictor(a_model(env="simple_tag", agents=4))
+    environment = predictor.environment(6)
+    record = evaluate(predictor, Episodes(environment, 6, seed=3))
+    assert {key: record[key] for key in ("return", "teams", "metrics")} == play(predictor.actors, environment, 6, seed=3).record()
+    players = [RandomPlayer(spec) for spec in environment.specs]
+    assert record["baselines"] == {"random": play(players, environment, 6, seed=3, sampled=True).record()}
+    assert record["baselines"] != evaluate(predictor, Episodes(environment, 6, seed=4))["baselines"]
+    assert record["env"] == "simple_tag" and record["episodes"] == 6 and record["policy"] == "without noise"
+    assert record["definition"].startswith("sum over the 5 steps of an episode, mean over agents; per agent: adversaries 10")
 
 
-def test_the_same_seed_plays_the_same_and_noise_is_drawn_where_asked_for():
-    model = a_model()
-    environment = environment_of(model, 50)
-    one, again, other, noisy = (
-        play(model.actors, environment, 50, seed=seed, sampled=sampled).returns
-        for seed, sampled in ((1, False), (1, False), (2, False), (1, True))
-    )
-    assert (one == again).all() and (one != other).any() and (one != noisy).any()
+def test_random_play_is_as_good_as_that_of_mpe2():
+    """Three agents of simple_spread that act at random return -25 each there, over 25 steps."""
+    predictor = Predictor(a_model(agents=3, episode_length=25))
+    random = evaluate(predictor, Episodes(predictor.environment(300), 300))["baselines"]["random"]
+    assert random["return"] == pytest.approx(-25, abs=2) and random["teams"]["good"]["interval"] < 1
 
 
-def test_an_instance_that_ended_early_is_not_measured_any_more():
-    actor = a_model(agents=1).actors[0]
-    evaluation = play([lambda seen, generator: torch.zeros(2, 2)], Countdown(), 2)
-    assert actor and evaluation.returns[:, 0].tolist() == [3, 6]
-    assert {name: values.tolist() for name, values in evaluation.metrics.items()} == {"sum": [3, 6], "mean": [1.5, 2], "last": [2, 3]}
+def test_random_players_do_anything_whatever_they_see():
+    spec = AgentSpec("a", 2, 5, "good", "discrete")
+    actions = RandomPlayer(spec)(torch.zeros(20_000, 2), torch.Generator().manual_seed(0))
+    assert actions.shape == (20_000, 5) and float(actions.min()) >= 0 and float(actions.max()) < 1
+    counts = np.bincount(actions.argmax(1), minlength=5)
+    assert np.abs(counts / 4000 - 1).max() < 0.05
 
 
 def test_cross_play_lets_the_sides_of_two_trainings_meet():
-    one, other = (a_model(env="simple_tag", agents=4, seed=seed) for seed in (1, 2))
-    environment = environment_of(one, 20)
-    matches = cross_play(one, other, environment, 20, seed=5)
+    one, other = (Predictor(a_model(env="simple_tag", agents=4, seed=seed)) for seed in (1, 2))
+    environment = one.environment(20)
+    matches = cross_play(one, other, Episodes(environment, 20, seed=5))
     assert [match.sides for match in matches] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     for match, model in ((matches[0], one), (matches[3], other)):
         assert (match.evaluation.returns == play(model.actors, environment, 20, seed=5).returns).all()
@@ -82,29 +63,9 @@ def test_sides():
 
 
 def test_agents_that_do_not_fit_are_refused():
-    spread, tag = a_model(agents=4), a_model(env="simple_tag", agents=4)
+    spread, tag = Predictor(a_model(agents=4)), Predictor(a_model(env="simple_tag", agents=4))
+    data = Episodes(spread.environment(1), 1)
     with pytest.raises(UsageError, match=r"differ: adversary_0 \(adversary, .* not agent_0 \(good, 24 observed, 5 simplex actions\)"):
-        cross_play(spread, tag, environment_of(spread, 1), 1)
+        cross_play(spread, tag, data)
     with pytest.raises(UsageError, match="the agents of the two runs are 3, not 4"):
-        cross_play(spread, a_model(agents=3), environment_of(spread, 1), 1)
-    with pytest.raises(UsageError, match="has no adversaries"):
-        environment_of(tag, 1, env="simple_spread")
-
-
-def test_foreign_code_runs_only_where_it_is_named():
-    model = a_model()
-    foreign = type(model)(
-        model.problem.__class__(model.specs, model.problem.config.model_copy(update={"env": "os:getcwd"})), [], [], model.meta
-    )
-    with pytest.raises(UsageError, match=r"trained in os:getcwd, which is code outside of ppr") as raised:
-        environment_of(foreign, 1)
-    assert "--env os:getcwd" in raised.value.hint
-    assert environment_of(foreign, 1, env="simple_spread").name == "simple_spread"
-
-
-def test_a_film_shows_the_start_and_every_step():
-    model = a_model()
-    frames, evaluation = filmed(model, 2, seed=3, size=240)
-    assert len(frames) == 2 * (1 + 5) and evaluation.returns.shape == (2, 3)
-    assert Counter(frame.mode for frame in frames) == {"RGB": 12}
-    assert frames[0].tobytes() != frames[5].tobytes() != frames[6].tobytes()
+        cross_play(spread, Predictor(a_model(agents=3)), data)

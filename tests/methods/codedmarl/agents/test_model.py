@@ -56,7 +56,7 @@ def test_what_is_not_there_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file or model") as raised:
         TrainedAgents.load("spred")
     assert raised.value.hint and "spread" in raised.value.hint
-    with pytest.raises(UsageError, match="holds no trained agents"):
+    with pytest.raises(UsageError, match="not a run directory"):
         TrainedAgents.load(tmp_path)
 
 
