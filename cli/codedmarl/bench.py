@@ -112,7 +112,9 @@ def bench(
     if out is not None:
         measuring.write_csv(found, out, overwrite=overwrite)
     if plot is not None:
-        measuring.draw(found, plot, overwrite=overwrite)
+        from ppr.methods.codedmarl.pictures import draw_bench
+
+        draw_bench(found, plot, overwrite=overwrite)
     output.table([row(one) for one in found], as_json=as_json)
     for path in (out, plot):
         if path is not None:

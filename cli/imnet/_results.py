@@ -101,7 +101,7 @@ def thumbnail(mesh: Any, up: str, size: int = 192) -> Any:
 
 def save_sheet(pictures: list[tuple[str, Any]], path: Path, columns: int | None, *, overwrite: bool) -> None:
     """Named pictures as one; about square unless the number of columns is given. Its path goes to stdout."""
-    from ppr.exports.mesh.preview import contact_sheet
+    from ppr.methods.common.drawing.sheets import contact_sheet
 
     labels, images = zip(*pictures, strict=True)
     across = columns or max(1, round((1.4 * len(images)) ** 0.5))

@@ -120,7 +120,7 @@ def draw_map(
     """Write the map of shapes; a shape without a surface leaves its cell empty. The path goes to stdout."""
     from PIL import Image
 
-    from ppr.exports.mesh.preview import contact_sheet
+    from ppr.methods.common.drawing.sheets import contact_sheet
     from ppr.methods.imnet.models.latent_map import grid
 
     laid = grid(plane.positions, across)

@@ -45,6 +45,7 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
 
     if not to_stdout:
         refuse_existing(path, overwrite=overwrite)
+    from ppr.methods.common.drawing import figures
     from ppr.methods.common.reading.images import decode
     from ppr.methods.saliency import levels as inside
     from ppr.methods.saliency.torch_backend import load_network
@@ -56,9 +57,9 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
     views, found = inside.look(network, meta.arch, rgb, side)
     figure = inside.draw(rgb, found, views, f"{image.name}: {meta.arch}")
     if to_stdout:
-        figure.savefig(sys.stdout.buffer, format="png", dpi=110)
+        sys.stdout.buffer.write(figures.png(figure, dpi=110))
         return
-    inside.save_figure(figure, path, overwrite=overwrite)
+    figures.save(figure, path, dpi=110, overwrite=overwrite)
     if as_json:
         output.emit_json({"path": str(path), "arch": meta.arch, "levels": inside.summary(views, found)})
     else:

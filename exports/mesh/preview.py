@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from ppr.methods.common.drawing.sheets import contact_sheet
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.reading.meshes import Mesh
 
@@ -89,28 +89,6 @@ def render(
 def views(mesh: Mesh, size: int = 512, up: Literal["y", "z"] = "y") -> Image.Image:
     """Three views side by side: from the front right, from the side, from behind and above."""
     return contact_sheet([render(mesh, size, azimuth, elevation, up) for azimuth, elevation in ((35, 20), (90, 5), (215, 40))], 3)
-
-
-def contact_sheet(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None) -> Image.Image:
-    """Pictures in rows, on white, with a line of text below each if there are labels.
-
-    Raises:
-        UsageError: no pictures, no columns, or another number of labels.
-    """
-    if not images or columns < 1 or (labels is not None and len(labels) != len(images)):
-        raise UsageError(f"cannot lay out {len(images)} pictures in {columns} columns with {len(labels or [])} labels")
-    width, height = max(image.width for image in images), max(image.height for image in images)
-    font = ImageFont.load_default(size=max(11, width // 22))
-    caption = 2 * max(11, width // 22) if labels else 0
-    columns = min(columns, len(images))
-    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * (height + caption)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for number, image in enumerate(images):
-        x, y = number % columns * width, number // columns * (height + caption)
-        sheet.paste(image, (x, y), image if image.mode == "RGBA" else None)
-        if labels:
-            draw.text((x + width / 2, y + height + caption / 2), labels[number], fill=(60, 60, 60), font=font, anchor="mm")
-    return sheet
 
 
 def _project(mesh: Mesh, side: int, azimuth: float, elevation: float, up: str) -> _Projected:

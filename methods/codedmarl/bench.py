@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..common.errors import UsageError
-from ..common.reading.files import atomic_open, atomic_path
+from ..common.reading.files import atomic_open
 from .agents.centralised import Trainer
 from .agents.maddpg import Computation, payload_lengths
 from .codes.code import Code
@@ -207,27 +206,3 @@ def write_csv(found: Sequence[Measured], path: Path, *, overwrite: bool = False)
     writer.writerows({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()} for row in rows)
     with atomic_open(path, overwrite=overwrite) as stream:
         stream.write(text.getvalue().encode())
-
-
-def draw(found: Sequence[Measured], path: Path, *, overwrite: bool = False) -> None:
-    """Bars of the median iteration by number of stragglers and code, as in the paper's figures, with the planned seconds as marks."""
-    from matplotlib.figure import Figure
-
-    from .pictures import COLOURS
-
-    counts, codes = sorted({one.stragglers for one in found}), list(dict.fromkeys(one.code for one in found))
-    figure = Figure(figsize=(max(6.0, 0.35 * len(found) + 2), 4), layout="constrained")
-    axes: Any = figure.add_subplot()
-    width = 0.8 / len(codes)
-    for place, code in enumerate(codes):
-        own = [one for one in found if one.code == code]
-        where = [counts.index(one.stragglers) + (place - (len(codes) - 1) / 2) * width for one in own]
-        axes.bar(where, [one.median for one in own], 0.92 * width, color=COLOURS.get(code), label=code)
-        axes.plot(where, [one.planned for one in own], "k_", markersize=90 * width, label="planned" if code == codes[-1] else None)
-    axes.set_xticks(range(len(counts)), [f"{count} stragglers" for count in counts])
-    axes.set_ylabel("seconds an iteration (median)")
-    one = found[0]
-    axes.set_title(f"{max(each.learners for each in found)} learners, {one.agents} agents, delay {max(each.delay for each in found):g} s")
-    axes.legend(fontsize=8)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")

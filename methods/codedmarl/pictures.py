@@ -1,4 +1,4 @@
-"""Pictures of a plan and of a simulation."""
+"""Pictures of a plan, of a simulation and of what was measured."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.reading.files import atomic_path
+from ..common.drawing import figures
 from .planning.heat_map import HeatMap
 from .planning.plan import Option, Plan, seconds
 from .planning.simulate import Iteration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from .bench import Measured
 
 #: Okabe and Ito's colours, which people with any colour vision tell apart.
 COLOURS = {
@@ -43,14 +44,12 @@ def draw_plan(plan: Plan, heat: HeatMap, path: Path, *, overwrite: bool = True) 
         UsageError: the file exists already and shall not be overwritten.
         PprError: the folder cannot be written.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13.5, 6), layout="constrained")
+    figure = figures.new(13.5, 6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.45))
     _draw_waits(left, plan)
     _draw_best(right, heat)
     figure.suptitle(_situation(plan), x=0.01, ha="left", fontsize=12)
-    _save(figure, path, overwrite=overwrite)
+    figures.save(figure, path, overwrite=overwrite)
 
 
 def _draw_waits(axes: Axes, plan: Plan) -> None:
@@ -71,18 +70,10 @@ def _draw_waits(axes: Axes, plan: Plan) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2 * widest)
     axes.set_xlabel("wait of an iteration, seconds")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    mark = Line2D([], [], linestyle="", marker="|", markersize=12, markeredgewidth=2, color="black", label="95th percentile")
-    axes.legend(
-        handles=[Patch(color="#777777", label="expected"), mark],
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-    )
+    figures.tidy(axes, grid="x")
+    mark = Line2D([], [], linestyle="", marker="|", markersize=12, markeredgewidth=2, color="black")
+    entries = [(Patch(color="#777777"), "expected"), (mark, "95th percentile")]
+    figures.legend(axes, entries, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
 def _name(option: Option) -> str:
@@ -112,25 +103,32 @@ def _draw_best(axes: Axes, heat: HeatMap) -> None:
     best = heat.best(separate=False)
     waits, separate = heat.wait_of(best), heat.wait_of(heat.best(separate=True))
     families = [one.code.family for one in heat.options]
-    axes.imshow(np.array([_pale(family) for family in families])[best], aspect="auto", origin="lower", interpolation="nearest")
-    if best.size <= MOST_NUMBERS:
-        for (row, column), code in np.ndenumerate(best):
-            tolerance = f"s={heat.options[int(code)].tolerance}\n" if families[code] == "balanced" else ""
-            axes.text(column, row, f"{tolerance}{_short(float(waits[row, column]))}", ha="center", va="center", fontsize=8)
+    text = [[_cell(heat.options[code], wait) for code, wait in zip(*row, strict=True)] for row in zip(best, waits, strict=True)]
+    figures.heat_map(
+        axes,
+        np.array([_pale(family) for family in families])[best],
+        [str(count) for count in heat.stragglers],
+        [seconds(delay) for delay in heat.delays],
+        text=text if best.size <= MOST_NUMBERS else None,
+        origin="lower",
+    )
     _edges(axes, best)
     rows, columns = np.nonzero(separate < CLEARLY * waits)
     axes.plot(columns + 0.4, rows + 0.36, linestyle="", marker="o", markersize=4, color=COLOURS["multi"])
-    axes.set_xticks(range(len(heat.delays)), [seconds(delay) for delay in heat.delays])
-    axes.set_yticks(range(len(heat.stragglers)), [str(count) for count in heat.stragglers])
     axes.set_xlabel("delay of a straggler")
     axes.set_ylabel("stragglers k")
-    axes.set_title("best code of one share a learner, and its expected wait in seconds", fontsize=10, loc="left")
+    figures.title(axes, "best code of one share a learner, and its expected wait in seconds")
     there = {families[code] for code in np.unique(best)}
-    handles: list[Patch | Line2D] = [Patch(color=_pale(family), label=family) for family in COLOURS if family in there]
+    entries: list[tuple[Patch | Line2D, str]] = [(Patch(color=_pale(family)), family) for family in COLOURS if family in there]
     if len(rows):
-        label = f"multi waits at\nleast {1 - CLEARLY:.0%} less"
-        handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, color=COLOURS["multi"], label=label))
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+        dot = Line2D([], [], linestyle="", marker="o", markersize=5, color=COLOURS["multi"])
+        entries.append((dot, f"multi waits at\nleast {1 - CLEARLY:.0%} less"))
+    figures.legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _cell(option: Option, wait: float) -> str:
+    tolerance = f"s={option.tolerance}\n" if option.code.family == "balanced" else ""
+    return f"{tolerance}{_short(wait)}"
 
 
 def _pale(family: str) -> tuple[float, float, float]:
@@ -164,16 +162,16 @@ def draw_simulation(results: Mapping[str, tuple[str, Sequence[Iteration]]], agen
     Raises:
         UsageError, PprError: as `draw_plan`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = figures.new(12, 5)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    lines = []
     for label, (family, iterations) in results.items():
         times = np.sort([one.seconds for one in iterations])
         given_up = sum(not one.decoded for one in iterations)
         share = np.arange(1, len(times) + 1) / len(times)
         name = f"{label}, {given_up} given up" if given_up else label
-        left.step(np.append(times[0], times), np.append(0, share), where="post", color=COLOURS[family], label=name, linewidth=1.8)
+        (line,) = left.step(np.append(times[0], times), np.append(0, share), where="post", color=COLOURS[family], linewidth=1.8)
+        lines.append((line, name))
     left.axhline(0.95, color="#777777", linewidth=0.8, linestyle=":")
     left.set_xlabel("seconds of an iteration")
     shortest, longest = left.dataLim.x0, left.dataLim.x1
@@ -183,31 +181,43 @@ def draw_simulation(results: Mapping[str, tuple[str, Sequence[Iteration]]], agen
         left.xaxis.set_minor_formatter(lambda x, _position: f"{x:g}" if f"{x:e}"[0] in "235" else "")
     left.set_ylabel("share of the iterations that took at most so long")
     left.set_ylim(0, 1.02)
-    left.grid(alpha=0.3)
-    left.legend(frameon=False, fontsize=9, loc="lower right")
+    figures.tidy(left)
+    figures.legend(left, lines, loc="lower right")
     place = np.arange(len(results))
     used, computed = (
         np.array([np.mean([getattr(one, name) for one in iterations]) / agents for _family, iterations in results.values()])
         for name in ("used", "computed")
     )
-    right.barh(
-        place,
-        used,
-        color=[COLOURS[family] for label, (family, _) in results.items()],
-        height=0.6,
-        label="in shares that decoding used",
-    )
-    right.barh(place, np.maximum(computed - used, 0), left=used, color="#cccccc", height=0.6, label="wasted")
+    right.barh(place, used, color=[COLOURS[family] for family, _iterations in results.values()], height=0.6)
+    right.barh(place, np.maximum(computed - used, 0), left=used, color=figures.FAINT, height=0.6)
     right.axvline(1, color="black", linewidth=0.8, linestyle=":")
     right.set_yticks(place, list(results))
     right.invert_yaxis()
     right.set_xlabel("updates computed for each agent in an iteration")
-    right.set_title("coloured: in shares that decoding used; grey: wasted", fontsize=10, loc="left")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path, overwrite=overwrite)
+    figures.title(right, "coloured: in shares that decoding used; grey: wasted")
+    figures.tidy(right, grid="x")
+    figures.save(figure, path, overwrite=overwrite)
 
 
-def _save(figure: Figure, path: Path, *, overwrite: bool) -> None:
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=130, format="png", metadata={"Software": None})
+def draw_bench(found: Sequence[Measured], path: Path, *, overwrite: bool = True) -> None:
+    """Bars of the median iteration by number of stragglers and code, as in the paper's figures, with the planned seconds as marks.
+
+    Raises:
+        UsageError, PprError: as `draw_plan`.
+    """
+    counts, codes = sorted({one.stragglers for one in found}), list(dict.fromkeys(one.code for one in found))
+    at = {(one.code, one.stragglers): one for one in found}
+    figure = figures.new(max(6.0, 0.35 * len(found) + 2), 4)
+    axes = figure.add_subplot()
+    figures.bars(
+        axes,
+        [f"{count} straggler{'s' * (count != 1)}" for count in counts],
+        {code: [at[code, count].median for count in counts] for code in codes},
+        marks={code: [at[code, count].planned for count in counts] for code in codes},
+        marked="planned",
+        colours=COLOURS,
+    )
+    axes.set_ylabel("seconds an iteration (median)")
+    learners, delay = max(one.learners for one in found), max(one.delay for one in found)
+    figures.title(axes, f"{learners} learners, {found[0].agents} agents, delay {delay:g} s")
+    figures.save(figure, path, overwrite=overwrite)

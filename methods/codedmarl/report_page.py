@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..common.drawing import figures
 from ..common.reading.files import atomic_open
 from .report import OUTCOMES, Recorded, RunReport, learner_rows, phase_rows, sentences
 
@@ -23,6 +23,7 @@ COLOURS = {
     "dropped": "#b07aa1",
     "lost": "#c0392b",
 }
+WIDTH = 8.5  # inches of a picture
 SHOWN = 400  # iterations in the picture of outcomes; of longer runs the last ones
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -82,20 +83,23 @@ def cell(value: Any) -> str:
 
 def time_picture(recorded: Recorded) -> bytes:
     """Parts of every iteration, stacked."""
-    axes, finish = _axes(2.6)
-    metrics = recorded.metrics
+    figure = figures.new(WIDTH, 2.6)
+    axes, metrics = figure.add_subplot(), recorded.metrics
     parts = ["rollout", "broadcast", "wait", "decode", "apply"]
-    axes.stackplot(metrics.epoch, *(metrics[part] for part in parts), labels=parts, step="mid", linewidth=0)
+    colours = figures.PALETTE[: len(parts)]
+    areas = axes.stackplot(metrics.epoch, *(metrics[part] for part in parts), colors=colours, step="mid", linewidth=0)
     axes.set_xlabel("iteration")
     axes.set_ylabel("seconds")
     axes.set_ylim(0, 1.1 * float(np.percentile(metrics.seconds, 99)))
-    axes.legend(ncols=len(parts), fontsize=8, loc="upper right")
-    return finish()
+    figures.tidy(axes, grid="y")
+    figures.legend(axes, list(zip(areas, parts, strict=True)), ncols=len(parts), loc="upper right")
+    return figures.png(figure, dpi=110)
 
 
 def learner_picture(recorded: Recorded) -> bytes:
     """The distribution of each learner's seconds, divided by the updates of the share."""
-    axes, finish = _axes(2.6)
+    figure = figures.new(WIDTH, 2.6)
+    axes = figure.add_subplot()
     complete = recorded.shares[recorded.shares.seconds.notna()]
     groups = [(learner, (own.seconds / own.weight).to_numpy()) for learner, own in complete.groupby("learner")]
     if groups:
@@ -105,7 +109,8 @@ def learner_picture(recorded: Recorded) -> bytes:
     axes.set_xticks(places, [str(place) for place in places])
     axes.set_xlabel("learner")
     axes.set_ylabel("seconds an update")
-    return finish()
+    figures.tidy(axes, grid="y")
+    return figures.png(figure, dpi=110)
 
 
 def outcome_picture(recorded: Recorded) -> bytes:
@@ -113,7 +118,8 @@ def outcome_picture(recorded: Recorded) -> bytes:
     from matplotlib.colors import BoundaryNorm, ListedColormap
     from matplotlib.patches import Patch
 
-    axes, finish = _axes(max(1.5, min(6.0, 0.16 * recorded.code.learners + 1.0)))
+    figure = figures.new(WIDTH, max(1.5, min(6.0, 0.16 * recorded.code.learners + 1.0)))
+    axes = figure.add_subplot()
     shares = recorded.shares
     last = int(shares.iteration.max()) if len(shares) else 0
     first = max(0, last - SHOWN + 1)
@@ -136,25 +142,6 @@ def outcome_picture(recorded: Recorded) -> bytes:
     axes.set_xlabel("iteration")
     axes.set_ylabel("learner")
     there = [outcome for rank, outcome in enumerate(OUTCOMES) if (grid == rank).any()]
-    axes.legend(
-        handles=[Patch(color=COLOURS[outcome], label=outcome) for outcome in there],
-        ncols=7,
-        fontsize=8,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-    )
-    return finish()
-
-
-def _axes(height: float) -> tuple[Any, Any]:
-    """Axes of a new picture, and the function that makes a PNG of it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.5, height), layout="constrained")
-
-    def finish() -> bytes:
-        stream = io.BytesIO()
-        figure.savefig(stream, dpi=110, format="png")
-        return stream.getvalue()
-
-    return figure.add_subplot(), finish
+    entries = [(Patch(color=COLOURS[outcome]), outcome) for outcome in there]
+    figures.legend(axes, entries, ncols=7, loc="lower left", bbox_to_anchor=(0, 1))
+    return figures.png(figure, dpi=110)

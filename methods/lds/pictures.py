@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,18 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from ..common.reading.files import atomic_path
+from ..common.drawing import figures
+from ..common.drawing.figures import PALETTE
 from ..common.reading.pairs import PairGraph
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_NODES = 2000
 MAX_PAIRS = 20_000
-#: Okabe and Ito's colours, which people with any colour vision tell apart, and two of Tol's; from the eleventh class on the shape changes.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#882255", "#999999")
+#: Of classes; from the eleventh on, where the colours begin again, the shape changes.
 SHAPES = ("o", "s", "^", "D", "v", "P")
 _LEGEND_CLASSES = 24
 _NAME_LENGTH = 28
@@ -59,13 +59,12 @@ def draw_graph(
         ValueError: not one label and one prediction a node.
     """
     from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
 
     if predicted.shape != (graph.nodes,) or labels.shape != (graph.nodes,):
         raise ValueError(f"predictions {predicted.shape} and labels {labels.shape} for {graph.nodes} nodes")
     part = _part(graph.above(0), labels, seed)
     pairs, place = part.graph, _layout(part.graph, seed)
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    figure = figures.new(10, 7.5)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
@@ -74,11 +73,11 @@ def draw_graph(
     lines = place[np.stack([pairs.first, pairs.second], axis=1)[order]]
     thickest = float(np.clip(60 / np.sqrt(max(len(pairs), 1)), 0.6, 2.5))
     alpha = float(np.clip(12 / np.sqrt(max(len(pairs), 1)), 0.12, 0.6))
-    axes.add_collection(LineCollection(list(lines), linewidths=thickest * pairs.prob[order], colors="#555555", alpha=alpha, zorder=1))
+    axes.add_collection(LineCollection(list(lines), linewidths=thickest * pairs.prob[order], colors=figures.INK, alpha=alpha, zorder=1))
     size = float(np.clip(9000 / max(len(part.rows), 1), 10, 70))
     _draw_nodes(axes, place, predicted[part.rows], labels[part.rows], size)
     _legend(figure, predicted[part.rows], labels[part.rows], classes, thickest)
-    _save(figure, path, overwrite=overwrite)
+    figures.save(figure, path, dpi=150, overwrite=overwrite)
 
 
 def _part(graph: PairGraph, labels: Integers, seed: int) -> _Part:
@@ -162,7 +161,7 @@ def _eigenvectors(graph: PairGraph, seed: int) -> Floats:
 
 def _style(number: int) -> tuple[str, str]:
     """Colour and shape of a class."""
-    return COLOURS[number % len(COLOURS)], SHAPES[number // len(COLOURS) % len(SHAPES)]
+    return figures.colour(number), SHAPES[number // len(PALETTE) % len(SHAPES)]
 
 
 def _draw_nodes(axes: Axes, place: Floats, predicted: Integers, labels: Integers, size: float) -> None:
@@ -183,26 +182,20 @@ def _legend(figure: Figure, predicted: Integers, labels: Integers, classes: Sequ
     from matplotlib.lines import Line2D
 
     numbers = np.unique(np.concatenate([predicted, labels[labels >= 0]])).tolist()
-    entries = []
+    entries: list[tuple[Artist, str]] = []
     for number in numbers[:_LEGEND_CLASSES]:
         colour, shape = _style(number)
         entries.append((Line2D([], [], linestyle="", markersize=7, color=colour, marker=shape), _short(classes[number])))
     if len(numbers) > _LEGEND_CLASSES:
         entries.append((Line2D([], [], linestyle=""), f"and {len(numbers) - _LEGEND_CLASSES} more"))
-    ring: dict[str, Any] = {"linestyle": "", "marker": "o", "color": "#555555"}
+    ring: dict[str, Any] = {"linestyle": "", "marker": "o", "color": figures.INK}
     entries.append((Line2D([], [], linestyle=""), ""))
     entries.append((Line2D([], [], markersize=6, **ring), "fill: predicted class"))
     if (labels >= 0).any():
         entries.append((Line2D([], [], markersize=8, markerfacecolor="white", markeredgewidth=1.5, **ring), "ring: known label"))
     for prob in (1.0, 0.5, 0.1):
-        entries.append((Line2D([], [], color="#555555", linewidth=max(thickest * prob, 0.1)), f"pair of probability {prob:g}"))
-    legend = figure.legend(
-        [handle for handle, _name in entries], [" "] * len(entries), loc="outside right center", frameon=False, fontsize=9
-    )
-    for text, (_handle, name) in zip(legend.get_texts(), entries, strict=True):
-        # Set afterwards: as a label, a name that begins with "_" would be left out, and one with "$" be read as a formula.
-        text.set_parse_math(False)
-        text.set_text(name)
+        entries.append((Line2D([], [], color=figures.INK, linewidth=max(thickest * prob, 0.1)), f"pair of probability {prob:g}"))
+    figures.legend(figure, entries, loc="outside right center")
 
 
 def _short(name: str) -> str:
@@ -224,7 +217,6 @@ def draw_histogram(prob: NDArray[np.float32], start_prob: NDArray[np.float32], p
         PprError: the folder cannot be written.
         ValueError: lengths that differ.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
     if prob.shape != start_prob.shape:
@@ -232,18 +224,16 @@ def draw_histogram(prob: NDArray[np.float32], start_prob: NDArray[np.float32], p
     started, positive = start_prob > 0, prob > 0
     removed = int((started & ~positive).sum())
     panels = (
-        (started, f"{int(started.sum()):,} pairs of the start graph, {removed:,} of them now at 0", COLOURS[0]),
-        (~started, f"{int((~started & positive).sum()):,} new pairs", COLOURS[1]),
+        (started, f"{int(started.sum()):,} pairs of the start graph, {removed:,} of them now at 0", PALETTE[0]),
+        (~started, f"{int((~started & positive).sum()):,} new pairs", PALETTE[1]),
     )
-    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    figure = figures.new(6.4, 5)
     upper = figure.add_subplot(2, 1, 1)
     for axes, (chosen, title, colour) in zip((upper, figure.add_subplot(2, 1, 2, sharex=upper, sharey=upper)), panels, strict=True):
         axes.hist(prob[chosen & positive], bins=list(_BINS), color=colour, edgecolor="white", linewidth=0.5)
-        axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel("pairs")
-        axes.grid(axis="y", alpha=0.3)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        figures.title(axes, title)
+        figures.tidy(axes, grid="y")
     axes.set_xlabel("probability θ")
     upper.tick_params(labelbottom=False)
     upper.set_xlim(0, 1)
@@ -251,10 +241,4 @@ def draw_histogram(prob: NDArray[np.float32], start_prob: NDArray[np.float32], p
     upper.set_ylim(0.7, 1.5 * max(tallest, 7))
     upper.set_yscale("log")  # after the limits: where nothing is counted, it would complain about its own
     upper.yaxis.set_major_formatter(FuncFormatter(lambda count, _position: f"{count:,.0f}"))
-    _save(figure, path, overwrite=overwrite)
-
-
-def _save(figure: Figure, path: Path, *, overwrite: bool) -> None:
-    with atomic_path(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # class names in scripts that the font lacks
-        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+    figures.save(figure, path, dpi=150, overwrite=overwrite)

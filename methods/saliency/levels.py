@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
-from ..common.reading.files import atomic_path
+from ..common.drawing import figures
 from ..common.reading.images import reduced
 from .data import normalize
 from .infer import resize_to_side
@@ -126,8 +125,8 @@ def draw(rgb: np.ndarray, found: np.ndarray, levels: Sequence[LevelView], title:
     photo, final = reduced(rgb, SHOWN), reduced(found, SHOWN)
     aspect = photo.shape[1] / photo.shape[0]
     height = 2.4 / max(aspect, 0.6)
-    figure = Figure(figsize=(2.4 * (len(levels) + 1) + 0.8, 3 * height + 1.2), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = figures.new(2.4 * (len(levels) + 1) + 0.8, 3 * height + 1.2)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     grid: list[list[Axes]] = figure.subplots(3, len(levels) + 1, squeeze=False).tolist()
     for row in grid:
         for axes in row:
@@ -147,16 +146,6 @@ def draw(rgb: np.ndarray, found: np.ndarray, levels: Sequence[LevelView], title:
         figure.colorbar(attention, ax=grid[1], label="attention", shrink=0.8)
         figure.colorbar(residual, ax=grid[2], label="residual (logit)", shrink=0.8)
     return figure
-
-
-def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> None:
-    """Write a figure in the format its suffix says.
-
-    Raises:
-        UsageError: the file exists and `overwrite` is False.
-    """
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=110)
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, aspect: float, **style: Any) -> AxesImage:

@@ -13,8 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from ..common.drawing import figures, sheets
 from ..common.errors import PprError
 from ..common.reading import images
 from ..common.reading.files import atomic_open, atomic_path
@@ -22,7 +23,7 @@ from .evaluate import STRETCHED, TILE, Evaluation, Worst
 from .metrics import RAW, THRESHOLDS
 
 FILES = ("metrics.json", "images.csv", "pr.csv", "pr.png", "worst.png")
-CAPTION = 18  # height of a caption in pixels
+GAP = 10  # pixels between pictures
 
 
 def write_report(folder: Path, evaluation: Evaluation, record: Mapping[str, Any]) -> list[Path]:
@@ -41,8 +42,7 @@ def write_report(folder: Path, evaluation: Evaluation, record: Mapping[str, Any]
     for name, content in text.items():
         with atomic_open(folder / name) as stream:
             stream.write(content.encode())
-    with atomic_path(folder / "pr.png") as temporary:
-        draw_pr(evaluation).savefig(temporary, dpi=110)
+    figures.save(draw_pr(evaluation), folder / "pr.png")
     if evaluation.worst:
         with atomic_path(folder / "worst.png") as temporary:
             contact_sheet(evaluation.worst).save(temporary)
@@ -70,45 +70,35 @@ def _pr_csv(evaluation: Evaluation) -> str:
 
 def draw_pr(evaluation: Evaluation) -> Figure:
     """Precision over recall, and F over the threshold; the coarser levels too where they were measured."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = figures.new(9, 4)
     curve, threshold = figure.subplots(1, 2)
-    for name, totals in evaluation.totals.items():
-        style = "-" if name == STRETCHED else "--" if name == RAW else ":"
-        curve.plot(totals.curve("recall"), totals.curve("precision"), style, label=f"{name}, MAE {totals.mean('mae'):.3f}")
-        threshold.plot(np.arange(THRESHOLDS)[::-1], totals.curve("f_curve"), style, label=f"{name}, max F {totals.metrics()['max_f']:.3f}")
+    curves, thresholds = [], []
+    for number, (name, totals) in enumerate(evaluation.totals.items()):
+        style: dict[str, Any] = {"linestyle": "-" if name == STRETCHED else "--" if name == RAW else ":", "color": figures.colour(number)}
+        (line,) = curve.plot(totals.curve("recall"), totals.curve("precision"), **style)
+        curves.append((line, f"{name}, MAE {totals.mean('mae'):.3f}"))
+        (line,) = threshold.plot(np.arange(THRESHOLDS)[::-1], totals.curve("f_curve"), **style)
+        thresholds.append((line, f"{name}, max F {totals.metrics()['max_f']:.3f}"))
     curve.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     threshold.set(xlabel="threshold of the 8-bit map", ylabel="F (β² = 0.3)", xlim=(0, 255), ylim=(0, 1.02))
-    for axes in (curve, threshold):
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+    for axes, entries in ((curve, curves), (threshold, thresholds)):
+        figures.tidy(axes)
+        figures.legend(axes, entries, loc="lower left")
     figure.suptitle(f"{evaluation.images} images", fontsize=10)
     return figure
 
 
 def contact_sheet(worst: list[Worst]) -> Image.Image:
-    """Rows of image, truth and found map, each with its name and MAE, worst first."""
-    font = ImageFont.load_default(13)
-    strips = [_strip(entry) for entry in worst]
-    width = 3 * TILE + 20
-    sheet = Image.new("RGB", (width, sum(strip.shape[0] + CAPTION + 6 for strip in strips)), "white")
-    pen = ImageDraw.Draw(sheet)
-    top = 0
-    for entry, strip in zip(worst, strips, strict=True):
-        pen.text((4, top + 1), f"MAE {entry.mae:.3f}  {entry.name}", fill="black", font=font)
-        sheet.paste(Image.fromarray(strip), (0, top + CAPTION))
-        top += strip.shape[0] + CAPTION + 6
-    return sheet
+    """Rows of image, truth and found map, each with its name and MAE below, worst first."""
+    return sheets.contact_sheet([_strip(entry) for entry in worst], 1, [f"{entry.name}  MAE {entry.mae:.3f}" for entry in worst])
 
 
-def _strip(entry: Worst) -> np.ndarray:
-    """Image (grey where there is none to be had), truth and found map side by side. -> (h, 3 * TILE + 20, 3) uint8."""
+def _strip(entry: Worst) -> Image.Image:
+    """Image (grey where there is none to be had), truth and found map side by side."""
     height, width = entry.truth.shape
     photo: np.ndarray = np.full((height, width, 3), 200, np.uint8)
     if entry.image is not None:
         with contextlib.suppress(PprError):  # ready-made maps are scored without their images, which may be damaged
             photo = cv2.resize(images.decode(entry.image.read(), str(entry.image)).rgb, (width, height), interpolation=cv2.INTER_AREA)
-    strip = np.full((height, 3 * TILE + 20, 3), 255, np.uint8)
-    for column, tile in enumerate((photo, entry.truth, entry.found)):
-        left = column * (TILE + 10)
-        strip[:, left : left + width] = tile if tile.ndim == 3 else tile[..., None]
-    return strip
+    tiles = [sheets.framed(Image.fromarray(picture), TILE, height) for picture in (photo, entry.truth, entry.found)]
+    return sheets.contact_sheet(tiles, 3, gap=GAP)

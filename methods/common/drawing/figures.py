@@ -96,7 +96,7 @@ def legend(of: Axes | Figure, entries: Sequence[tuple[Artist, str]], **place: An
     Args:
         place: as matplotlib's.
     """
-    made = of.legend([handle for handle, _name in entries], [" "] * len(entries), **{"frameon": False, "fontsize": SMALL, **place})
+    made = of.legend([handle for handle, _name in entries], [" "] * len(entries), **{"edgecolor": "none", "fontsize": SMALL, **place})
     for text, (_handle, name) in zip(made.get_texts(), entries, strict=True):
         text.set_parse_math(False)
         text.set_text(name)

@@ -9,11 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import UsageError
 
 _INK = (60, 60, 60)
-_SMALLEST, _LARGEST = 11, 22  # letters, pixels
+_SMALLEST, _LARGEST = 11, 14  # letters, pixels
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, *, gap: int = 0) -> Image.Image:
-    """Pictures in rows, on white, with a line of text below each if there are labels. A row is as high as its highest picture.
+    """Pictures in rows, on white, each with its label below. A column is as wide as the widest, a row as high as its highest picture.
 
     Args:
         gap: pixels between neighbours.
@@ -33,7 +33,7 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, labels: Sequence[
     for number, image in enumerate(images):
         row, column = divmod(number, columns)
         left, top = column * (width + gap), sum(heights[:row]) + row * gap
-        _paste(sheet, image, left, top)
+        _paste(sheet, image, left + (width - image.width) // 2, top)
         if labels:
             place = left + width / 2, top + heights[row] - caption / 2
             pen.text(place, _shortened(labels[number], width, pen, font), fill=_INK, font=font, anchor="mm")

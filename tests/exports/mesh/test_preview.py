@@ -10,7 +10,7 @@ import trimesh
 from PIL import Image
 
 from ppr.exports.mesh.files import colorize
-from ppr.exports.mesh.preview import contact_sheet, render, views
+from ppr.exports.mesh.preview import render, views
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.reading.meshes import Mesh
 
@@ -136,19 +136,5 @@ def test_forty_thousand_faces_take_less_than_a_second():
     assert min(seconds) < 1.0
 
 
-def test_views_and_sheets():
+def test_three_views_lie_side_by_side():
     assert views(ball(0, 0, 0), 32).size == (96, 32)
-    tiles = [Image.new("RGB", (20, 10), color) for color in ("red", "green", "blue")]
-    sheet = contact_sheet(tiles, 2)
-    assert sheet.size == (40, 20)
-    assert sheet.getpixel((25, 5)) == (0, 128, 0)
-    assert sheet.getpixel((5, 15)) == (0, 0, 255)
-    assert sheet.getpixel((25, 15)) == (255, 255, 255)
-    labelled = contact_sheet([Image.new("RGB", (90, 30), "red")] * 2, 2, ["one", "two"])
-    assert labelled.height > 30
-    assert np.asarray(labelled)[30:].min() < 120
-    transparent = contact_sheet([Image.new("RGBA", (8, 8), (0, 0, 0, 0))], 1)
-    assert transparent.getpixel((3, 3)) == (255, 255, 255)
-    for wrong in (([], 2, None), (tiles, 0, None), (tiles, 2, ["one"])):
-        with pytest.raises(UsageError):
-            contact_sheet(*wrong)

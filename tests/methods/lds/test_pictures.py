@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ppr.methods.common.drawing.figures import PALETTE
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.lds.learning.neighbours import knn_graph
-from ppr.methods.lds.pictures import COLOURS, MAX_NODES, MAX_PAIRS, draw_graph, draw_histogram
+from ppr.methods.lds.pictures import MAX_NODES, MAX_PAIRS, draw_graph, draw_histogram
 
 
 @pytest.fixture
@@ -68,10 +69,10 @@ def test_fill_is_the_prediction_and_ring_the_label(tmp_path, figures):
     graph = PairGraph.build(2, [0], [1], [0.5])
     draw_graph(graph, np.array([1, 0]), np.array([2, -1]), ["a", "b", "c"], tmp_path / "g.png")
     fills, rings = nodes_of(figures[0])
-    assert sorted(fills.values()) == sorted([COLOURS[1], COLOURS[0]])
+    assert sorted(fills.values()) == sorted([PALETTE[1], PALETTE[0]])
     ((place, colour),) = rings.items()
-    assert (colour, fills[place]) == (COLOURS[2], COLOURS[1])
-    assert pixels_of(tmp_path / "g.png", COLOURS[2]) > 50
+    assert (colour, fills[place]) == (PALETTE[2], PALETTE[1])
+    assert pixels_of(tmp_path / "g.png", PALETTE[2]) > 50
     assert {"a", "b", "c", "ring: known label"} <= {text.get_text() for text in figures[0].legends[0].get_texts()}
 
 
@@ -80,7 +81,7 @@ def test_a_line_joins_each_pair_as_wide_as_it_is_probable(tmp_path, figures):
     draw_graph(graph, np.arange(4), unlabelled(4), list("abcd"), tmp_path / "g.png")
     lines = figures[0].axes[0].collections[0]
     fills, _rings = nodes_of(figures[0])
-    owner = {place: COLOURS.index(colour) for place, colour in fills.items()}
+    owner = {place: PALETTE.index(colour) for place, colour in fills.items()}
     drawn = {
         frozenset(owner[tuple(end)] for end in path.vertices): width
         for path, width in zip(lines.get_paths(), lines.get_linewidths(), strict=True)
@@ -129,7 +130,7 @@ def test_nodes_without_a_pair_lie_below(tmp_path, figures):
     draw_graph(PairGraph.build(40, [0, 1], [1, 2]), np.r_[0, 0, 0, np.ones(37, int)], unlabelled(40), ["a", "b"], tmp_path / "g.png")
     fills, _rings = nodes_of(figures[0])
     assert len(fills) == 40
-    heights = [{place[1] for place, colour in fills.items() if colour == COLOURS[number]} for number in (0, 1)]
+    heights = [{place[1] for place, colour in fills.items() if colour == PALETTE[number]} for number in (0, 1)]
     assert max(heights[1]) < min(heights[0])
     assert "37 nodes without a drawn pair" in figures[0].axes[0].get_title()
 
@@ -165,8 +166,8 @@ def test_the_histogram_counts_start_and_new_pairs_apart(tmp_path, figures):
     assert upper.get_title(loc="left") == "5 pairs of the start graph, 1 of them now at 0"
     assert lower.get_title(loc="left") == "3 new pairs"
     assert upper.get_yscale() == lower.get_yscale() == "log"
-    assert pixels_of(tmp_path / "h.png", COLOURS[0]) > 100
-    assert pixels_of(tmp_path / "h.png", COLOURS[1]) > 100
+    assert pixels_of(tmp_path / "h.png", PALETTE[0]) > 100
+    assert pixels_of(tmp_path / "h.png", PALETTE[1]) > 100
 
 
 @pytest.mark.filterwarnings("error::UserWarning")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ppr.methods.saliency.infer import Predictor
-from ppr.methods.saliency.levels import attention_on_object, draw, level_masks, look, save_figure, summary
+from ppr.methods.saliency.levels import attention_on_object, draw, level_masks, look, summary
 from ppr.methods.saliency.network import ARCHITECTURES, disable_reverse_attention
 from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.torch_backend import load_network
@@ -74,7 +74,7 @@ def test_attention_on_the_object_and_elsewhere(saliency_checkpoint):
     assert np.isnan(attention_on_object(view, np.zeros_like(found))[0])
 
 
-def test_figure_titles_every_map_with_level_and_stride(saliency_checkpoint, tmp_path):
+def test_figure_titles_every_map_with_level_and_stride(saliency_checkpoint):
     network, meta = load_network(saliency_checkpoint)
     views, found = look(network, meta.arch, RGB, 64)
     figure = draw(RGB, found, views, "title")
@@ -84,9 +84,6 @@ def test_figure_titles_every_map_with_level_and_stride(saliency_checkpoint, tmp_
     assert titles == expected | {"input", "final map"}
     (residual,) = next(axes for axes in figure.axes if axes.get_title() == "R3 (stride 4)").images
     assert residual.norm.vmin == -residual.norm.vmax
-    for suffix in (".png", ".svg"):
-        save_figure(figure, tmp_path / f"figure{suffix}")
-        assert (tmp_path / f"figure{suffix}").stat().st_size > 5000
 
 
 def test_large_photographs_are_shown_reduced(saliency_checkpoint):
