@@ -59,9 +59,9 @@ def train(
         run_training(config, run, resume=resumed)
 
     def check(config: TrainConfig) -> None:
-        from ppr.methods.saliency.train import load_splits
+        from ppr.methods.saliency import data
 
-        load_splits(config)
+        data.check(config)
 
     training.run_training(
         lambda: TrainConfig,

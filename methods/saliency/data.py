@@ -1,10 +1,11 @@
-"""Training and validation batches of image/mask pairs."""
+"""From image/mask pairs on disk to training and validation batches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..common.errors import PprError
+from ..common.errors import PprError, UsageError
 from .config import TrainConfig
 from .network import Normalization
-from .pairs.find import Pair, read_pair
+from .pairs.find import Pair, find_pairs, read_pair
 
 
 @dataclass(frozen=True)
@@ -175,3 +176,35 @@ def split(pairs: list[Pair], fraction: float, seed: int) -> tuple[list[Pair], li
     held_out = min(max(1, round(fraction * len(pairs))), len(pairs) - 1)
     chosen = set(order[:held_out].tolist())
     return [p for i, p in enumerate(pairs) if i not in chosen], [p for i, p in enumerate(pairs) if i in chosen]
+
+
+def load_splits(config: TrainConfig) -> tuple[list[Pair], list[Pair], dict[str, object]]:
+    """Training pairs, validation pairs and the fingerprint of the data.
+
+    Raises:
+        UsageError: no training data, or too little to hold something out.
+    """
+    if not config.data:
+        raise UsageError("no training data", hint="give --data PATH (folder, zip or list of pairs)")
+    found = find_pairs([Path(path) for path in config.data])
+    pairs = found.pairs[: config.limit] if config.limit else found.pairs
+    if config.val:
+        return pairs, find_pairs([Path(path) for path in config.val]).pairs, found.fingerprint()
+    if len(pairs) < 2:
+        raise UsageError("one pair is too little to hold a validation pair out", hint="give --val PATH")
+    training, held_out = split(pairs, config.val_fraction, config.seed)
+    return training, held_out, found.fingerprint()
+
+
+def check(config: TrainConfig) -> None:
+    """Find wrong data before a run directory is made: absent paths, no pairs, or pairs whose first one cannot be used.
+
+    `pairs.check.check` reads every pair, which takes minutes for a large set.
+
+    Raises:
+        UsageError: as `load_splits`.
+        PprError: a damaged file, or a mask whose size is not its image's.
+    """
+    training, held_out, _fingerprint = load_splits(config)
+    for pair in (training[0], held_out[0]):
+        read_pair(pair, resize_masks=config.resize_masks)

@@ -13,16 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..common.errors import PprError, UsageError
+from ..common.errors import PprError
 from ..common.running.checkpoint import Meta, load_checkpoint, load_state, load_weights_file
 from ..common.running.devices import launch
 from ..common.running.fit import Task, fit
 from ..common.running.run import Run
 from .config import TrainConfig
-from .data import Batch, TrainBatches, split, validation_batches
+from .data import Batch, TrainBatches, load_splits, validation_batches
 from .network import ARCHITECTURES, RAS, disable_reverse_attention
-from .pairs.find import Pair, find_pairs
 from .trunks import MobileNetV2, ResNet50, folded_mobilenet_keys, unfold_norm
+from .weights import EMBEDDED
 
 log = logging.getLogger("ppr")
 METHOD = "saliency"
@@ -74,7 +74,7 @@ def initialise(network: RAS, config: TrainConfig, calibration: Tensor | None = N
         PprError: a file that cannot be read or does not fit; says which architecture it holds.
     """
     if config.init:
-        path = Path(config.init)
+        path = EMBEDDED.find(config.init)
         checkpoint = load_checkpoint(path, method=METHOD)
         if checkpoint.meta.arch != config.arch:
             raise PprError(f"{path}: holds '{checkpoint.meta.arch}', not '{config.arch}'", hint=f"give --arch {checkpoint.meta.arch}")
@@ -156,24 +156,6 @@ def quick_metrics(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
         found, truth = probability > 0.5, mask > 0.5
         overlaps.append(((found & truth).sum((1, 2, 3)) + 1e-6) / ((found | truth).sum((1, 2, 3)) + 1e-6))
     return {"val_mae": torch.cat(errors).mean().item(), "val_iou": torch.cat(overlaps).mean().item()}
-
-
-def load_splits(config: TrainConfig) -> tuple[list[Pair], list[Pair], dict[str, object]]:
-    """Training pairs, validation pairs and the fingerprint of the data.
-
-    Raises:
-        UsageError: no training data, or too little to hold something out.
-    """
-    if not config.data:
-        raise UsageError("no training data", hint="give --data PATH (folder, zip or list of pairs)")
-    found = find_pairs([Path(path) for path in config.data])
-    pairs = found.pairs[: config.limit] if config.limit else found.pairs
-    if config.val:
-        return pairs, find_pairs([Path(path) for path in config.val]).pairs, found.fingerprint()
-    if len(pairs) < 2:
-        raise UsageError("one pair is too little to hold a validation pair out", hint="give --val PATH")
-    training, held_out = split(pairs, config.val_fraction, config.seed)
-    return training, held_out, found.fingerprint()
 
 
 def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:

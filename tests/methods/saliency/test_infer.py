@@ -107,6 +107,15 @@ def test_native_size_is_bounded():
     assert resize_to_side(np.zeros((100, 9000, 3), np.uint8), 0).shape == (32, 1600, 3)
 
 
+def test_devices_that_are_not_there_are_refused_with_what_is(monkeypatch):
+    monkeypatch.setattr("ppr.methods.common.measuring.onnx_session.has_nvidia_driver", lambda: False)
+    with pytest.raises(UsageError, match="no NVIDIA driver") as error:
+        Predictor.load(device="cuda")
+    assert "CPUExecutionProvider" in (error.value.hint or "")
+    with pytest.raises(UsageError, match="not a device"):
+        Predictor.load(device="gpu")
+
+
 def test_a_run_directory_is_its_best_checkpoint(saliency_checkpoint, tmp_path):
     """--backend onnx takes the run's own export, where there is one."""
     run = tmp_path / "run"

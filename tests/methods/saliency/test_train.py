@@ -18,9 +18,9 @@ from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import load_checkpoint, read_meta
 from ppr.methods.common.running.run import Run
 from ppr.methods.saliency.config import PRESETS, TrainConfig
-from ppr.methods.saliency.data import TrainBatches, augment, blank, normalize, read_pair, split
-from ppr.methods.saliency.network import ARCHITECTURES, CAFFE, SYMMETRIC, TORCHVISION, ras_vgg16
-from ppr.methods.saliency.pairs.find import find_pairs
+from ppr.methods.saliency.data import normalize
+from ppr.methods.saliency.network import ARCHITECTURES, SYMMETRIC, ras_vgg16
+from ppr.methods.saliency.pairs.find import find_pairs, read_pair
 from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.train import bce_iou, build, initialise, optimizer, schedule, train
 
@@ -114,69 +114,6 @@ def test_printed_configuration_reads_back(tmp_path):
 def test_the_defaults_file_in_examples_is_valid():
     path = Path(__file__).parents[3] / "examples" / "saliency" / "ras-mobile.yaml"
     assert load_config(TrainConfig, path).arch == "ras-mobile"
-
-
-@pytest.mark.parametrize("normalization", [CAFFE, SYMMETRIC, TORCHVISION])
-def test_normalization(normalization):
-    pixel = normalize(np.array([[[10, 100, 200]]], np.uint8), normalization)[:, 0, 0].numpy()
-    expected = (np.array([10, 100, 200]) / normalization.scale - normalization.mean) / normalization.std
-    np.testing.assert_allclose(pixel, expected[::-1] if normalization.bgr else expected, rtol=1e-6)
-
-
-def test_augmentation_moves_image_and_mask_together():
-    """An image that is white exactly where its mask is stays so under cropping, mirroring and rotation."""
-    mask = np.zeros((90, 120), np.uint8)
-    mask[20:60, 30:80] = 255
-    image = np.repeat(mask[..., None], 3, 2)
-    config = TrainConfig(crop=0.3, rotate=20.0)
-    for seed in range(20):
-        x, y = augment(image, mask, config, np.random.default_rng(seed))
-        assert x.shape[:2] == y.shape
-        assert ((x[..., 0] > 127) != (y > 127)).mean() < 0.02
-
-
-def test_blank_images_have_the_shape_asked_for():
-    for seed in range(12):
-        found = blank((33, 65), np.random.default_rng(seed))
-        assert (found.shape, found.dtype) == ((33, 65, 3), np.uint8)
-
-
-def test_batches_depend_on_seed_and_epoch_alone(pairs_folder):
-    config = tiny(pairs_folder, sizes=[48, 64], crop=0.2, jitter=0.5, blank=0.2)
-    pairs = find_pairs([pairs_folder]).pairs
-    first, second = (TrainBatches(pairs, config, SYMMETRIC) for _ in range(2))
-    for a, b in zip(first(3), second(3), strict=True):
-        assert torch.equal(a.image, b.image)
-        assert torch.equal(a.mask, b.mask)
-    assert not torch.equal(next(iter(first(3))).image[0, 0, :48, :48], next(iter(first(4))).image[0, 0, :48, :48])
-
-
-def test_processes_share_an_epoch_without_overlap(pairs_folder):
-    pairs = find_pairs([pairs_folder]).pairs
-    config = tiny(pairs_folder, batch=3)
-    drawn = [
-        [draw.index for batch in TrainBatches(pairs, config, SYMMETRIC, rank=rank, world=2).draws(0) for draw in batch] for rank in (0, 1)
-    ]
-    assert sorted(drawn[0] + drawn[1]) == list(range(12))
-
-
-def test_split_is_disjoint_and_complete(pairs_folder):
-    pairs = find_pairs([pairs_folder]).pairs
-    training, held_out = split(pairs, 0.2, seed=0)
-    assert len(held_out) == 2
-    assert sorted(training + held_out, key=lambda pair: pair.name) == pairs
-
-
-def test_masks_of_another_size_are_refused_or_resized(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "masks").mkdir()
-    image, mask = scene(64, 48, seed=0)
-    Image.fromarray(image).save(tmp_path / "images" / "a.png")
-    Image.fromarray(mask).resize((32, 24)).save(tmp_path / "masks" / "a.png")
-    (pair,) = find_pairs([tmp_path]).pairs
-    with pytest.raises(PprError, match="32x24, its image is 64x48"):
-        read_pair(pair)
-    assert read_pair(pair, resize_masks=True)[1].shape == (48, 64)
 
 
 def test_it_learns_and_a_checkpoint_says_what_it_is(pairs_folder, tmp_path):
@@ -275,9 +212,10 @@ def test_pickled_code_in_a_weights_file_is_not_run(tmp_path):
 
 def test_a_checkpoint_of_another_architecture_is_named(pairs_folder, tmp_path):
     run = run_training(tiny(pairs_folder, epochs=1), tmp_path / "run")
-    with pytest.raises(PprError, match="holds 'ras-mobile-s', not 'ras-mobile'") as error:
-        initialise(build(TrainConfig()), TrainConfig(init=str(run.best)))
-    assert "--arch ras-mobile-s" in (error.value.hint or "")
+    for model in (run.best, run.path):  # a file, or the run's best
+        with pytest.raises(PprError, match="holds 'ras-mobile-s', not 'ras-mobile'") as error:
+            initialise(build(TrainConfig()), TrainConfig(init=str(model)))
+        assert "--arch ras-mobile-s" in (error.value.hint or "")
 
 
 def test_metrics_are_lines_of_json(pairs_folder, tmp_path):
