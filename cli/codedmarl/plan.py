@@ -179,7 +179,7 @@ def record(made: Plan, drawn: HeatMap, sentences: Sequence[str]) -> dict[str, An
         "model": kind.model,
         "stragglers": kind.stragglers,
         "delay": kind.delay,
-        "straggler_share": kind.share,
+        "straggler_share": kind.chance,
         "pareto_shape": kind.shape,
         "trace": str(kind.trace.path) if kind.trace is not None else None,
         "kill_rate": kind.kill_rate,

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .agents.layout import AgentState, Problem, Purpose
 from .agents.maddpg import Minibatch
+from .agents.problem import Problem, Purpose
+from .agents.state import AgentState
 from .config import FieldName
 from .environments.base import AgentSpec
 from .environments.physics import DAMPING, MARGIN, STIFFNESS, TIME_STEP

@@ -86,7 +86,7 @@ def _situation(plan: Plan) -> str:
     late = {
         "none": "no stragglers",
         "fixed": f"{kind.stragglers} stragglers of {seconds(kind.delay)}",
-        "bernoulli": f"late by {seconds(kind.delay)} with chance {kind.share:g}",
+        "bernoulli": f"late by {seconds(kind.delay)} with chance {kind.chance:g}",
         "exp": f"exponential, {seconds(kind.delay)} an update",
         "pareto": f"Pareto, {seconds(kind.delay)} an update, index {kind.shape:g}",
         "trace": f"trace {kind.trace.path.name}" if kind.trace is not None else "",

@@ -69,7 +69,7 @@ class RunReport:
     Args:
         computed: updates that learners computed; those of learners that died in mid-iteration are not known.
         needed: updates that an iteration needs, over all iterations.
-        wasted: share of the computed updates that no used share held.
+        wasted: part of the computed updates that no used share held.
         redundancy: updates computed for each one needed.
         decode_share: part of the time that decoding took.
         events: how often each kind of event occurred.

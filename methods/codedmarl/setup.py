@@ -53,7 +53,7 @@ def schedule_of(config: TrainConfig, learners: int) -> Schedule:
         learners,
         stragglers=config.stragglers,
         delay=config.delay,
-        share=config.straggler_share,
+        chance=config.straggler_share,
         shape=config.pareto_shape,
         trace=config.trace or None,
         kill_rate=config.kill_rate,

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ppr.exports import codedmarl as actors
-from ppr.methods.codedmarl.agents.layout import Problem, initial_states
 from ppr.methods.codedmarl.agents.model import TrainedAgents
+from ppr.methods.codedmarl.agents.problem import Problem
+from ppr.methods.codedmarl.agents.state import initial_states
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.environments import AgentSpec
 from ppr.methods.common.errors import PprError

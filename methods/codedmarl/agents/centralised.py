@@ -15,11 +15,12 @@ from ...common.errors import PprError
 from ...common.measuring.cores import torch_threads
 from ..config import TrainConfig
 from ..environments import Environment, make
-from .layout import AgentState, Problem, Purpose, initial_states
 from .maddpg import Computation, Minibatch, apply, published, target_actions
 from .policy import Actor
+from .problem import Problem, Purpose
 from .replay import Replay
 from .rollout import Rollout
+from .state import AgentState, initial_states
 
 
 class Trainer:

@@ -16,9 +16,9 @@ from ...common.measuring.cores import torch_threads
 from ...common.measuring.seeds import Estimate
 from ...common.random import torch_generator
 from ..environments import AgentSpec, Environment, Step, make
-from .layout import Purpose
 from .model import TrainedAgents
 from .policy import Player, joint_action
+from .problem import Purpose
 
 TOGETHER = {"batched": 100, "mpe2": 10}  # episodes that are played at once; 10 also in an environment of one's own
 

@@ -22,7 +22,8 @@ from ...common.measuring.cores import torch_threads
 from ..config import TrainConfig
 from ..environments import AgentSpec
 from ..network import noise, squash
-from .layout import AgentState, Problem, Purpose
+from .problem import Problem, Purpose
+from .state import AgentState
 
 ALIGNMENT = 64  # bytes, torch's own; MKL promises the same bits only for arrays of the same alignment
 

@@ -19,8 +19,9 @@ from ..environments import AgentSpec
 from ..environments.base import Team
 from ..network import Kind, Mlp
 from ..weights import EMBEDDED
-from .layout import AgentState, Problem
 from .policy import Actor
+from .problem import Problem
+from .state import AgentState
 
 METHOD = "codedmarl"
 ARCH = "mlp"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..environments import Environment
-from .layout import Problem, Purpose
 from .policy import Actor, joint_action
+from .problem import Problem, Purpose
 from .replay import Replay, Transitions
 
 

@@ -250,8 +250,8 @@ class PettingZooEnvironment:
                 f"{self.name}: draws no picture", hint="its function has to accept render_mode='rgb_array', and its render to obey"
             )
         picture = Image.fromarray(pixels.astype(np.uint8))
-        share = size / max(picture.size)
-        return picture.resize((round(picture.width * share), round(picture.height * share)), Image.Resampling.LANCZOS)
+        scale = size / max(picture.size)
+        return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
 
     def _make_drawable(self, index: int) -> None:
         """Put an instance that draws in the place of another; it does what that has done in this episode."""

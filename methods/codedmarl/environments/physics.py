@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TIME_STEP = 0.1
-DAMPING = 0.25  # share of the velocity lost in a step
+DAMPING = 0.25  # part of the velocity lost in a step
 STIFFNESS = 100.0  # force per unit of penetration
 MARGIN = 1e-3  # width of the soft transition between apart and touching
 ACCELERATION = 5.0  # of an agent at full action, where the scenario gives none

@@ -69,7 +69,9 @@ def action_codec(space: Any, owner: str) -> ActionCodec:
         raise UsageError(f"{owner} acts in a Box without bounds, {_brief(space)}", hint="wrap it so that low and high are finite")
     low, high, dtype = space.low.astype(np.float64), space.high.astype(np.float64), space.dtype
     return ActionCodec(
-        _bounded(space.shape[0], owner), "box", lambda shares: (low + (high - low) * np.clip(shares, 0, 1)).clip(low, high).astype(dtype)
+        _bounded(space.shape[0], owner),
+        "box",
+        lambda fractions: (low + (high - low) * np.clip(fractions, 0, 1)).clip(low, high).astype(dtype),
     )
 
 

@@ -61,7 +61,7 @@ class Stragglers:
     """A model of stragglers, for any number of learners.
 
     Args:
-        model: `none`; `fixed`: `stragglers` learners drawn anew every iteration wait `delay`; `bernoulli`: each does with chance `share`;
+        model: `none`; `fixed`: `stragglers` learners drawn anew every iteration wait `delay`; `bernoulli`: each does with this `chance`;
             `exp`, `pareto`: after each update every learner waits a time of mean `delay` (pareto: Lomax, tail index `shape`);
             `trace`: as in `trace`, from its beginning again when it ends.
         delay: seconds.
@@ -74,7 +74,7 @@ class Stragglers:
     model: StragglerModel = "none"
     stragglers: int = 0
     delay: float = 0.0
-    share: float = 0.0
+    chance: float = 0.0
     shape: float = 2.0
     trace: Trace | None = field(default=None, repr=False)
     kill_rate: float = 0.0
@@ -84,8 +84,8 @@ class Stragglers:
             raise UsageError(f"{self.stragglers} stragglers: a number of learners is at least 0")
         if not 0 <= self.delay <= MAX_DELAY:
             raise UsageError(f"a delay of {self.delay:g} seconds: 0 to {MAX_DELAY:,.0f} are possible")
-        if not 0 <= self.share <= 1:
-            raise UsageError(f"a share of {self.share:g} stragglers: a chance is between 0 and 1")
+        if not 0 <= self.chance <= 1:
+            raise UsageError(f"a chance of {self.chance:g} to be late: a chance is between 0 and 1")
         if not 0 <= self.kill_rate < 1:
             raise UsageError(f"a kill rate of {self.kill_rate:g}: a chance below 1 is needed, or no learner ever answers")
         if self.model == "pareto" and not 1 < self.shape < math.inf:
@@ -119,7 +119,7 @@ class Stragglers:
                 drawn = np.zeros(shape)
                 np.put_along_axis(drawn, slow, self.delay, axis=1)
             case "bernoulli":
-                drawn = np.where(generator.random(shape) < self.share, self.delay, 0.0)
+                drawn = np.where(generator.random(shape) < self.chance, self.delay, 0.0)
             case "exp":
                 drawn = generator.exponential(self.delay, shape)
             case "pareto":
@@ -153,7 +153,7 @@ def schedule(
     *,
     stragglers: int = 0,
     delay: float = 0.0,
-    share: float = 0.0,
+    chance: float = 0.0,
     shape: float = 2.0,
     trace: str | Path | Trace | None = None,
     kill_rate: float = 0.0,
@@ -167,4 +167,4 @@ def schedule(
     """
     if not isinstance(trace, Trace):
         trace = load_trace(Path(trace)) if trace else None
-    return Stragglers(model, stragglers, delay, share, shape, trace, kill_rate).schedule(learners, seed)
+    return Stragglers(model, stragglers, delay, chance, shape, trace, kill_rate).schedule(learners, seed)

@@ -154,7 +154,7 @@ def _cases(code: Code, situation: Situation) -> _Cases:
             if math.comb(learners, slow) <= MAX_SETS:
                 return _enumerated(learners, {slow: 1.0}, kind.delay)
         if kind.model == "bernoulli" and 2**learners <= MAX_SETS:
-            chances = {slow: _binomial(learners, slow, kind.share) for slow in range(learners + 1)}
+            chances = {slow: _binomial(learners, slow, kind.chance) for slow in range(learners + 1)}
             return _enumerated(learners, {slow: chance for slow, chance in chances.items() if chance > NEGLIGIBLE}, kind.delay)
     count = samples(code)
     random = numpy_generator(situation.seed, 0, 0, DRAWS)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from ppr.methods.codedmarl.agents.centralised import Trainer
-from ppr.methods.codedmarl.agents.layout import AgentState, Problem, initial_states
 from ppr.methods.codedmarl.agents.maddpg import Minibatch
 from ppr.methods.codedmarl.agents.model import TrainedAgents
+from ppr.methods.codedmarl.agents.problem import Problem
+from ppr.methods.codedmarl.agents.state import AgentState, initial_states
 from ppr.methods.codedmarl.config import TrainConfig
 from ppr.methods.codedmarl.environments import AgentSpec, Step
 from ppr.methods.codedmarl.environments.base import Metric

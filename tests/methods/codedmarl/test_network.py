@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ppr.methods.codedmarl.agents.layout import Purpose, initial_states
+from ppr.methods.codedmarl.agents.problem import Purpose
+from ppr.methods.codedmarl.agents.state import initial_states
 from ppr.methods.codedmarl.network import Mlp, noise, squash
 
 from .problems import a_problem

@@ -9,8 +9,8 @@ import torch
 
 from ppr.methods.codedmarl.agents.centralised import Trainer
 from ppr.methods.codedmarl.agents.episodes import play
-from ppr.methods.codedmarl.agents.layout import Purpose
 from ppr.methods.codedmarl.agents.maddpg import Computation
+from ppr.methods.codedmarl.agents.problem import Purpose
 from ppr.methods.codedmarl.environments import make
 from ppr.methods.common.errors import PprError
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ppr.methods.codedmarl.agents.episodes import Evaluation, environment_of, play
-from ppr.methods.codedmarl.agents.layout import Purpose
+from ppr.methods.codedmarl.agents.problem import Purpose
 from ppr.methods.codedmarl.environments import AgentSpec, make
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.random import torch_generator

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ppr.methods.codedmarl import naive
-from ppr.methods.codedmarl.agents.layout import AgentState, Purpose
 from ppr.methods.codedmarl.agents.maddpg import Computation, Minibatch, apply, payload_lengths, published, restored, target_actions, update
+from ppr.methods.codedmarl.agents.problem import Purpose
+from ppr.methods.codedmarl.agents.state import AgentState
 from ppr.methods.codedmarl.network import noise
 from ppr.methods.common.errors import PprError
 

@@ -75,7 +75,7 @@ def named(monkeypatch):
 
 
 def choose(environment, value=0.25):
-    """Everyone's action: the middle choice, or a share of each range."""
+    """Everyone's action: the middle choice, or a part of each range."""
     return [
         torch.full((environment.envs, spec.actions), value)
         if spec.kind == "box"

@@ -85,7 +85,7 @@ def events(controller: Controller, kind: str) -> list[dict[str, Any]]:
 def test_random_stragglers_and_kills_never_change_the_result(family):
     code = build(family, 7, AGENTS, field="gf256")
     with controlled(code) as controller:
-        controller.schedule = schedule("bernoulli", code.learners, delay=3.0, share=0.4, kill_rate=0.15, seed=1)
+        controller.schedule = schedule("bernoulli", code.learners, delay=3.0, chance=0.4, kill_rate=0.15, seed=1)
         for iteration in range(25):
             assert right(controller.iterate(iteration, arrays()), iteration)
         assert len(events(controller, "lost")) > 5

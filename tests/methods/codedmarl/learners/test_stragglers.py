@@ -11,7 +11,7 @@ from ppr.methods.common.errors import PprError, UsageError
 
 MODELS = {
     "fixed": {"stragglers": 3, "delay": 1.0},
-    "bernoulli": {"share": 0.3, "delay": 1.0},
+    "bernoulli": {"chance": 0.3, "delay": 1.0},
     "exp": {"delay": 1.0},
     "pareto": {"delay": 1.0},
 }
@@ -50,7 +50,7 @@ def test_fixed_slows_all_learners_of_a_code_that_has_fewer():
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "mean"), [("exp", {}, 0.5), ("pareto", {"shape": 3.0}, 0.5), ("bernoulli", {"share": 0.2}, 0.1)]
+    ("model", "options", "mean"), [("exp", {}, 0.5), ("pareto", {"shape": 3.0}, 0.5), ("bernoulli", {"chance": 0.2}, 0.1)]
 )
 def test_means(model, options, mean):
     faults = schedule(model, 1000, delay=0.5, **options)
@@ -74,7 +74,7 @@ def test_killing_does_not_change_delays():
         ({"delay": -0.1}, "delay of -0.1"),
         ({"delay": float("nan")}, "delay of nan"),
         ({"delay": 1e300}, "delay of 1e+300"),
-        ({"share": 1.5}, "between 0 and 1"),
+        ({"chance": 1.5}, "between 0 and 1"),
         ({"kill_rate": 1.0}, "chance below 1"),
         ({"model": "pareto", "shape": 1.0}, "only above 1"),
         ({"model": "trace"}, "belong together"),

@@ -142,7 +142,7 @@ def test_somebody_elses_matrix_against_an_enumeration_with_singular_values(seed)
 
 def test_bernoulli_mixes_the_fixed_results():
     code, chance = build("ldpc", 15, 8), 0.15
-    mixed = estimate(code, Situation(Stragglers("bernoulli", delay=1.0, share=chance), 0.02))
+    mixed = estimate(code, Situation(Stragglers("bernoulli", delay=1.0, chance=chance), 0.02))
     weights = [math.comb(15, k) * chance**k * (1 - chance) ** (15 - k) for k in range(16)]
     parts = [estimate(code, fixed(k)) for k in range(16)]
     assert mixed.error is None

@@ -38,7 +38,7 @@ def test_shifted_exponential_learners_meet_the_closed_forms(family, wait):
 
 @pytest.mark.parametrize("family", ["ldpc", "balanced", "multi", "random-sparse"])
 @pytest.mark.parametrize(
-    "kind", [Stragglers("fixed", 3, 0.5), Stragglers("bernoulli", delay=0.5, share=0.2), Stragglers("pareto", delay=0.02, shape=3.0)]
+    "kind", [Stragglers("fixed", 3, 0.5), Stragglers("bernoulli", delay=0.5, chance=0.2), Stragglers("pareto", delay=0.02, shape=3.0)]
 )
 def test_other_codes_and_models_meet_the_planner(family, kind):
     code = build(family, 15, 8, tolerance=2 if family in ("balanced", "multi") else None)
