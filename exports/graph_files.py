@@ -25,7 +25,7 @@ from ppr.methods.common.errors import UsageError, nearest
 from ppr.methods.common.reading.files import atomic_open, free_name
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import Matrix
-from ppr.methods.common.reading.tables.splits import PARTS, Split
+from ppr.methods.lds.tables.splits import PARTS, Split
 
 if TYPE_CHECKING:
     import networkx as nx

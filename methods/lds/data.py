@@ -9,9 +9,9 @@ import numpy as np
 
 from ..common.errors import UsageError
 from ..common.reading.pairs import PairGraph
-from ..common.reading.tables.splits import Split, default_split, share_split
 from .config import DataConfig
 from .tables.bundled import load_data
+from .tables.splits import Split, default_split, stratified_split
 from .tables.table import Table, TableOptions
 
 
@@ -39,16 +39,16 @@ def load_table(config: DataConfig) -> Table:
 
 
 def split_of(table: Table, config: DataConfig, seed: int) -> Split:
-    """The rows for each purpose: as the configuration says, else the split the data came with, the paper's, or default shares."""
+    """The rows for each purpose: as the configuration says, else the split the data came with, the paper's, or default fractions."""
     sizes = [size or None for size in (config.train, config.val, config.es)]
     if any(sizes):
-        return share_split(table.labels, *sizes, seed=seed, ids=table.ids)
+        return stratified_split(table.labels, *sizes, seed=seed, ids=table.ids)
     return default_split(table.name, table.labels, table.ids, table.split, seed)
 
 
-def thinned(graph: PairGraph | None, share: float, seed: int) -> PairGraph | None:
+def thinned(graph: PairGraph | None, fraction: float, seed: int) -> PairGraph | None:
     """A graph of which each pair was kept with a probability (the paper's incomplete graphs, section 5.1)."""
-    if graph is None or share >= 1:
+    if graph is None or fraction >= 1:
         return graph
-    kept = np.random.RandomState(seed).rand(len(graph)) < share  # the generator that published runs of this protocol used
+    kept = np.random.RandomState(seed).rand(len(graph)) < fraction  # the generator that published runs of this protocol used
     return PairGraph(graph.nodes, graph.first[kept], graph.second[kept], graph.prob[kept])

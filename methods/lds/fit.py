@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from ..common.reading.pairs import PairGraph
-from ..common.reading.tables.splits import PARTS, Split
 from ..common.running.checkpoint import Meta
 from ..common.running.devices import resolve_device
 from ..common.running.run import Run
@@ -24,6 +23,7 @@ from .learning.model import ARCH, METHOD, LdsModel
 from .learning.scores import classification_scores
 from .learning.start import on_device, start_graph
 from .network import Features, Weights
+from .tables.splits import Split
 from .tables.table import Table
 from .train import Learned, Nodes, described, train
 
@@ -109,5 +109,4 @@ def fingerprint(table: Table, split: Split) -> dict[str, Any]:
     """What a checkpoint says about its data: table, numbers of rows, SHA-256 of ids and labels in order."""
     digest = hashlib.sha256("\n".join(table.ids).encode())
     digest.update(table.labels.astype("<i8").tobytes())
-    sizes = {part: len(getattr(split, part)) for part in PARTS}
-    return {"table": table.name, "rows": len(table.ids), "features": table.encoder.width, **sizes, "sha256": digest.hexdigest()}
+    return {"table": table.name, "rows": len(table.ids), "features": table.encoder.width, **split.sizes(), "sha256": digest.hexdigest()}

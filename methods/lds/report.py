@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..common.reading.tables.splits import Split
 from .learning.baselines import run_baselines
 from .learning.model import LdsModel
 from .learning.scores import classification_scores
+from .tables.splits import Split
 from .tables.table import Table
 
 
 def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:
     """Scores on the test rows of one seed: of the model, and of the baselines trained on the same split."""
-    report: dict[str, Any] = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": sizes(split), "scores": {}}
+    report: dict[str, Any] = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": split.sizes(), "scores": {}}
     scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test), **report["scores"]}
     known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
     return {
@@ -34,12 +34,7 @@ def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, basel
 def baseline_report(table: Table, split: Split, seed: int) -> dict[str, Any]:
     """Scores of the baselines alone on the test rows of one seed."""
     scores = {name: asdict(score) for name, score in run_baselines(table, split, seed).items()}
-    return {"seed": seed, "rows": sizes(split), "scores": scores}
-
-
-def sizes(split: Split) -> dict[str, int]:
-    """Rows for each purpose."""
-    return {part: len(rows) for part, rows in vars(split).items()}
+    return {"seed": seed, "rows": split.sizes(), "scores": scores}
 
 
 def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ppr.exports.graph_files import SUFFIXES, NodeTable, write_graph
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.graphs import read_graph
 from ppr.methods.common.reading.pairs import PairGraph
-from ppr.methods.common.reading.tables.splits import Split
+from ppr.methods.lds.tables.splits import Split
 
 IDS = ["ann", 'b"o,b', "çid & <d>", "NA", "1e5", "alone"]
 GRAPH = PairGraph.build(6, [0, 0, 1, 2, 3, 1], [1, 2, 2, 4, 4, 4], np.float32([1, 0.1, 1 / 3, 1e-7, 0.5, 0]))

@@ -16,10 +16,10 @@ from .topology import Edges, connected, fans
 SUFFIXES = (".obj", ".off", ".ply", ".stl", ".glb")
 MAX_FILE_BYTES = 1 << 30
 
-#: "largest", "all", or the smallest share of the volume that a component must have to stay.
+#: "largest", "all", or the smallest fraction of the volume that a component must have to stay.
 Keep = Literal["largest", "all"] | float
 
-#: Vertices closer than this share of the bounding-box diagonal are one vertex.
+#: Vertices closer than this fraction of the bounding-box diagonal are one vertex.
 _WELD = 1e-8
 
 
@@ -138,7 +138,7 @@ def weld(mesh: Mesh, tolerance: float = _WELD) -> Mesh:
     """Make one vertex of all at the same position, and drop triangles that lose a side by that.
 
     Args:
-        tolerance: positions are compared after rounding to this share of the bounding-box diagonal.
+        tolerance: positions are compared after rounding to this fraction of the bounding-box diagonal.
     """
     mesh = mesh.with_faces(mesh.faces)
     origin = mesh.vertices.min(axis=0)
@@ -234,7 +234,7 @@ def keep_components(mesh: Mesh, keep: Keep = 0.001) -> Cleaned:
     The walls of a hollow are components of their own: dropping them fills it.
 
     Args:
-        keep: "largest" by volume, "all", or the least share of the volume of all components together.
+        keep: "largest" by volume, "all", or the least fraction of the volume of all components together.
     """
     count, part = _face_parts(mesh)
     if keep == "all" or count < 2:

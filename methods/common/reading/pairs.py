@@ -1,4 +1,4 @@
-"""Undirected graphs as lists of pairs with a probability each: the parameters theta of LDS, and every graph it starts from."""
+"""Undirected graphs as lists of pairs with a probability each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PairGraph:
         nodes: N; nodes are 0 … N - 1, and those without a pair are isolated.
         first: int64 [P].
         second: int64 [P]; first < second, sorted by (first, second), each pair once.
-        prob: float32 [P] in [0, 1], theta of section 3 of the paper.
+        prob: float32 [P] in [0, 1].
     """
 
     nodes: int
@@ -78,7 +78,7 @@ class PairGraph:
         return np.where(own[place] == keys, self.prob[place], 0).astype(np.float32)
 
     def homophily(self, labels: NDArray[np.integer]) -> float:
-        """The share of pairs that join equal labels, each pair counting with its probability.
+        """The fraction of pairs that join equal labels, each pair counting with its probability.
 
         Args:
             labels: integers [N]; a pair with a label below 0 (unknown) is not counted.

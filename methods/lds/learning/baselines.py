@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...common.errors import UsageError, nearest
 from ...common.reading.pairs import PairGraph
 from ...common.reading.tables.encoder import Matrix
-from ...common.reading.tables.splits import Split
+from ..tables.splits import Split
 from ..tables.table import Table
 from .gcn_baseline import train_gcn
 from .neighbours import distinct_rows, knn_graph
@@ -35,7 +35,7 @@ class Scores:
     """How a baseline did on the test rows, in [0, 1]; NaN where there are none.
 
     Args:
-        accuracy: share of test rows with the right class.
+        accuracy: fraction of test rows with the right class.
         macro_f1: mean over classes of F1.
         chosen: hyper-parameters that did best on held-out rows.
     """

@@ -21,7 +21,7 @@ class Changes:
         first, second: int64 [P].
         before, after: probabilities, float32 [P].
         likely: the probability from which a pair counts as an edge.
-        homophily: share of edges between equal labels, over labelled rows, before and after.
+        homophily: fraction of edges between equal labels, over labelled rows, before and after.
     """
 
     first: NDArray[np.int64]

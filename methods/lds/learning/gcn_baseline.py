@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ...common.reading.pairs import PairGraph
 from ...common.reading.tables.encoder import Matrix
-from ...common.reading.tables.splits import Split
+from ..tables.splits import Split
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ...common.errors import PprError, UsageError, nearest
 from ...common.reading.pairs import PairGraph
 from ...common.reading.tables.encoder import Matrix, TableEncoder
-from ...common.reading.tables.splits import PARTS, Split
 from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ..network import Features, Weights, mean_probabilities
+from ..tables.splits import PARTS, Split
 from ..tables.table import Table
 from .start import on_device
 from .theta import CandidatePairs
@@ -101,7 +101,7 @@ class LdsModel:
             state |= {f"features.{part}": torch.from_numpy(getattr(self.features, part)) for part in ("data", "indices", "indptr")}
         state["labels"] = torch.from_numpy(self.labels)
         state["ids"] = torch.frombuffer(bytearray(json.dumps(self.ids).encode()), dtype=torch.uint8)
-        state |= {f"split.{part}": torch.from_numpy(getattr(self.split, part)) for part in PARTS}
+        state |= {f"split.{part}": torch.from_numpy(rows) for part, rows in self.split.parts.items()}
         return save_checkpoint(path, state, self.meta)
 
     @classmethod
@@ -145,6 +145,6 @@ class LdsModel:
             PairGraph.build(count, *(arrays[f"{name}.{part}"] for part in ("first", "second", "prob"))) for name in ("graph", "start")
         )
         split = Split(*(arrays[f"split.{part}"] for part in PARTS))
-        if any(len(getattr(split, part)) and getattr(split, part).max() >= count for part in PARTS):
+        if any(len(rows) and rows.max() >= count for rows in split.parts.values()):
             raise ValueError("a row of the split that does not exist")
         return cls(ids, classes, features, arrays["labels"], split, weights, graph, start, encoder, meta)

@@ -46,7 +46,7 @@ class Sampler:
     """Draws each of a set of pairs by its probability, in a time that hardly depends on how many improbable ones there are.
 
     Gradient steps leave most pairs at probabilities of a ten-thousandth. Of those at most `RARE`, proposals are made by jumping over
-    geometrically distributed gaps, each pair being proposed with probability `RARE`, and taken with its share of that: the draws are those
+    geometrically distributed gaps, each pair being proposed with probability `RARE`, and taken with what its own is of that: the draws are those
     of independent coins. Random numbers come from the CPU, so that all devices draw the same.
     """
 
@@ -54,12 +54,12 @@ class Sampler:
         self.first, self.second, self.nodes, self.dtype = first, second, nodes, dtype
         rare = prob <= RARE
         self._common, self._rare = torch.nonzero(~rare).flatten(), torch.nonzero(rare).flatten()
-        self._common_prob, self._share = prob[self._common], prob[self._rare] / RARE
+        self._common_prob, self._fraction = prob[self._common], prob[self._rare] / RARE
 
     def __call__(self, generator: torch.Generator) -> Adjacency:
         drawn = self._common[_coins(self._common_prob, generator)]
         proposed = torch.from_numpy(_jumps(len(self._rare), generator)).to(drawn.device)
-        taken = proposed[_coins(self._share[proposed], generator)]
+        taken = proposed[_coins(self._fraction[proposed], generator)]
         kept = torch.cat([drawn, self._rare[taken]])
         return Adjacency.of_pairs(self.first[kept], self.second[kept], self.nodes, dtype=self.dtype)
 
@@ -245,7 +245,7 @@ class CandidatePairs:
         self._set(*(state[name].to(self.device) for name in ("first", "second", "prob")))
 
 
-def candidate_graph(start: PairGraph, near: PairGraph, generator: np.random.Generator, *, random_share: float = 0.05) -> PairGraph:
+def candidate_graph(start: PairGraph, near: PairGraph, generator: np.random.Generator, *, random_fraction: float = 0.05) -> PairGraph:
     """Candidates: the start graph with its probabilities; at 0 the pairs of `near`, of two steps in the start graph, and some at random.
 
     The pairs of two steps are one for each pair of the start graph: the end of one of its edges with a neighbour of the other end.
@@ -258,7 +258,7 @@ def candidate_graph(start: PairGraph, near: PairGraph, generator: np.random.Gene
     starts = np.concatenate([[0], np.cumsum(counts)])
     chosen = (generator.random(len(start)) * counts[start.second]).astype(np.int64)
     two_steps = head[starts[start.second] + chosen] if len(start) else start.second
-    random = generator.integers(0, nodes, (2, round(random_share * (len(start) + len(near)))))
+    random = generator.integers(0, nodes, (2, round(random_fraction * (len(start) + len(near)))))
     first = np.concatenate([start.first, near.first, start.first, random[0]])
     second = np.concatenate([start.second, near.second, two_steps, random[1]])
     prob = np.concatenate([start.prob, np.zeros(len(first) - len(start), np.float32)])

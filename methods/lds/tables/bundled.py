@@ -11,11 +11,11 @@ import numpy as np
 from ...common.errors import UsageError, nearest
 from ...common.reading.datasets import find, require
 from ...common.reading.graphs import read_graph
+from ...common.reading.tables.columns import encoder_for
 from ...common.reading.tables.encoder import Column, TableEncoder
-from ...common.reading.tables.fitting import fit_encoder
 from .matrices import MatrixFile, read_matrix
 from .planetoid import read_planetoid
-from .table import Table, TableOptions, matrix_table, read_table, refuse_column_options
+from .table import Table, TableOptions, matrix_table, read_table
 
 WITH_SCIKIT_LEARN = ("wine", "cancer", "digits")
 CITATIONS = ("cora", "citeseer", "pubmed")
@@ -30,7 +30,7 @@ def load_data(source: str, options: TableOptions, *, stdin: BinaryIO | None = No
         PprError: the data cannot be read.
     """
     if source != "-" and not Path(source).expanduser().exists() and not Path(source).suffix:
-        refuse_column_options(source, options)
+        options.roles.refuse(source)
         table = load_named(source)
         if options.graph is None:
             return table
@@ -65,7 +65,7 @@ def _with_scikit_learn(name: str) -> Table:
         columns = tuple(Column(pixel, "number", std=16.0) for pixel in bunch.data.columns)
         encoder = TableEncoder(columns, len(columns))
     else:
-        encoder, _notes = fit_encoder(bunch.data)
+        encoder, _notes = encoder_for(bunch.data)
     # The classes stay in the order of scikit-learn, because it decides which rows a seed draws.
     classes = [str(target) for target in bunch.target_names]
     ids = [str(row) for row in range(len(bunch.data))]

@@ -14,7 +14,7 @@ from ...common.errors import PprError
 from ...common.reading.arrays import read_arrays
 from ...common.reading.pairs import PairGraph
 from ...common.reading.tables.encoder import Matrix, check_finite, check_size
-from ...common.reading.tables.splits import Split
+from .splits import PARTS, Split
 
 ARRAYS = ("x", "x_data", "x_indices", "x_indptr", "x_shape", "y", "edges", "train_idx", "val_idx", "es_idx", "test_idx", "ids", "classes")
 MAX_ROWS = 1 << 23
@@ -142,7 +142,7 @@ def _split(arrays: dict[str, NDArray[Any]], labels: NDArray[np.int64]) -> Split 
     if "train_idx" not in arrays:
         return None
     parts = {}
-    for part in ("train", "val", "es", "test"):
+    for part in PARTS:
         rows = _integers(arrays, f"{part}_idx") if f"{part}_idx" in arrays else np.empty(0, np.int64)
         if rows.ndim != 1 or (rows.size and not 0 <= rows.min() <= rows.max() < len(labels)):
             raise ValueError(f"'{part}_idx' has a row outside [0, {len(labels)})")

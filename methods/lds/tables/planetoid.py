@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ...common.errors import PprError
 from ...common.reading.pairs import PairGraph
-from ...common.reading.tables.splits import Split
 from .matrices import MatrixFile
+from .splits import Split
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 VALIDATION = 500  # rows after the training rows that the public split validates on

@@ -13,7 +13,6 @@ import torch
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import TableEncoder
-from ppr.methods.common.reading.tables.splits import share_split, table_split
 from ppr.methods.common.running.run import Run
 from ppr.methods.lds import train as training
 from ppr.methods.lds.fit import fit_table
@@ -21,6 +20,7 @@ from ppr.methods.lds.learning.gcn_baseline import train_gcn
 from ppr.methods.lds.learning.hypergradient import Labelled
 from ppr.methods.lds.learning.start import on_device, start_theta
 from ppr.methods.lds.tables.bundled import load_named
+from ppr.methods.lds.tables.splits import stratified_split, table_split
 from ppr.methods.lds.tables.table import Table
 from ppr.methods.lds.train import Choice, Nodes, Score, Search, grid
 
@@ -28,7 +28,7 @@ from .conftest import clusters, quick
 
 
 def split_of(table: Table, seed: int = 1):
-    return share_split(table.labels, seed=seed, ids=table.ids)
+    return stratified_split(table.labels, seed=seed, ids=table.ids)
 
 
 def nodes_of(table: Table, split) -> Nodes:
@@ -73,7 +73,7 @@ def blocks(seed: int) -> tuple[Table, tuple[np.ndarray, np.ndarray]]:
 def compare(run: Run, seed: int, rate: float):
     """Test accuracies of LDS and of the GCN on the damaged graph; the learned model; the table; and the deleted pairs."""
     table, deleted = blocks(seed)
-    split = share_split(table.labels, 10, 30, 20, seed=seed, ids=table.ids)
+    split = stratified_split(table.labels, 10, 30, 20, seed=seed, ids=table.ids)
     config = quick(outer_lr=[rate], inner_steps=200, outer_iterations=6, samples=16, seed=seed)
     model = fit_table(table, split, config, run)
     gcn = train_gcn(table.features, table.graph, table.labels, split, seed).predicted

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,13 +25,32 @@ MAX_ROWS = 1 << 23
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>", "?")
 
 
-def read_frame(source: str, *, verbatim: Collection[str] = (), text: Collection[str] = (), stdin: BinaryIO | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Cells:
+    """How cells are read: columns that stay as written, columns of text, and what counts as missing."""
+
+    verbatim: Collection[str]
+    text: Collection[str]
+    missing: Collection[str]
+
+
+def read_frame(
+    source: str,
+    *,
+    verbatim: Collection[str] = (),
+    text: Collection[str] = (),
+    missing: Collection[str] = MISSING,
+    stdin: BinaryIO | None = None,
+    also: Collection[str] = (),
+) -> pd.DataFrame:
     """A table as a data frame with unique column names; cells that look like numbers are numbers.
 
     Args:
         source: a .csv, .tsv or .parquet file, or `-` for csv from standard input.
         verbatim: columns of labels and ids, whose cells stay text as they are written; NA may be a label there.
         text: columns whose cells are text or missing, even where all of them look like numbers: those that were text in an earlier table.
+        missing: cells that are missing values, in all columns that are not `verbatim`.
+        also: suffixes that the caller reads itself, for the hint.
         stdin: what `-` reads, instead of this process's standard input.
 
     Raises:
@@ -38,13 +58,14 @@ def read_frame(source: str, *, verbatim: Collection[str] = (), text: Collection[
         PprError: absent, empty, larger than 2 GiB, not UTF-8, no header, two columns of one name, or a row with more or fewer
             cells than the header.
     """
+    cells = _Cells(verbatim, text, missing)
     if source == "-":
-        return _parse(_bounded(stdin or sys.stdin.buffer, "standard input"), ",", verbatim, text, "standard input")
+        return _parse(_bounded(stdin or sys.stdin.buffer, "standard input"), ",", cells, "standard input")
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"{source}: not a table of a known kind", hint=f"a file of one of: {', '.join((*SUFFIXES, '.npz'))}; or '-' for csv"
+            f"{source}: not a table of a known kind", hint=f"a file of one of: {', '.join((*SUFFIXES, *also))}; or '-' for csv"
         )
     if suffix == ".parquet":
         return _parquet(path)
@@ -53,7 +74,7 @@ def read_frame(source: str, *, verbatim: Collection[str] = (), text: Collection[
             content = _bounded(stream, source)
     except OSError as error:
         raise PprError(f"{source}: cannot be read ({error.strerror})") from error
-    return _parse(content, SEPARATORS[suffix], verbatim, text, source)
+    return _parse(content, SEPARATORS[suffix], cells, source)
 
 
 def _bounded(stream: BinaryIO, where: str) -> bytes:
@@ -65,11 +86,11 @@ def _bounded(stream: BinaryIO, where: str) -> bytes:
     return content
 
 
-def _parse(content: bytes, separator: str, verbatim: Collection[str], text: Collection[str], where: str) -> pd.DataFrame:
+def _parse(content: bytes, separator: str, cells: _Cells, where: str) -> pd.DataFrame:
     import pandas as pd
 
     names = _check(content, separator, where)
-    missing = {name: [] if name in verbatim else list(MISSING) for name in names}
+    missing = {name: [] if name in cells.verbatim else list(cells.missing) for name in names}
     try:
         return pd.read_csv(
             io.BytesIO(content),
@@ -78,7 +99,7 @@ def _parse(content: bytes, separator: str, verbatim: Collection[str], text: Coll
             names=names,
             header=0,
             index_col=False,
-            dtype=dict.fromkeys({*verbatim, *text} & set(names), str),
+            dtype=dict.fromkeys({*cells.verbatim, *cells.text} & set(names), str),
             keep_default_na=False,
             na_values=missing,
             skipinitialspace=True,
@@ -152,7 +173,7 @@ def _parquet(path: Path) -> pd.DataFrame:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise missing_extra("pyarrow", "lds") from error
+        raise missing_extra("pyarrow", "tables") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             about = file.metadata

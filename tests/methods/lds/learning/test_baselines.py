@@ -12,10 +12,10 @@ import torch
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import TableEncoder
-from ppr.methods.common.reading.tables.splits import Split, default_split, table_split
 from ppr.methods.lds.learning.baselines import BASELINES, run_baselines
 from ppr.methods.lds.learning.gcn_baseline import train_gcn
 from ppr.methods.lds.tables.bundled import load_named
+from ppr.methods.lds.tables.splits import Split, default_split, table_split
 from ppr.methods.lds.tables.table import Table
 
 EXPECTED = {  # 5 seeds of the specification, on the same splits: mean and standard deviation in %

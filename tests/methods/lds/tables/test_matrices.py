@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.reading.tables.splits import default_split
+from ppr.methods.lds.tables.splits import default_split
 from ppr.methods.lds.tables.table import TableOptions, read_table
 
 SPARSE = scipy.sparse.random(20, 7, 0.4, "csr", np.float32, random_state=0)

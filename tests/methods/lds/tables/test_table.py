@@ -12,7 +12,7 @@ import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.tables.frames import read_frame
-from ppr.methods.common.reading.tables.splits import default_split
+from ppr.methods.lds.tables.splits import default_split
 from ppr.methods.lds.tables.table import TableOptions, frame_table, read_table
 
 BY_Y = TableOptions(label="y")

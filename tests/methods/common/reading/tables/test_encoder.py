@@ -11,8 +11,8 @@ import scipy.sparse
 
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.reading.tables import encoder as encoder_module
+from ppr.methods.common.reading.tables.columns import encoder_for
 from ppr.methods.common.reading.tables.encoder import TableEncoder
-from ppr.methods.common.reading.tables.fitting import fit_encoder
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def cells():
 
 
 def test_new_rows_are_encoded_alone_as_in_the_table(cells):
-    encoder, _notes = fit_encoder(cells)
+    encoder, _notes = encoder_for(cells)
     features = encoder.transform(cells)
     assert features.shape == (80, encoder.width) == (80, len(encoder.feature_names))
     for row in (0, 41, 79):
@@ -39,7 +39,7 @@ def test_new_rows_are_encoded_alone_as_in_the_table(cells):
 
 
 def test_json_brings_the_encoder_back(cells):
-    encoder, _notes = fit_encoder(cells)
+    encoder, _notes = encoder_for(cells)
     again = TableEncoder.from_json(encoder.to_json())
     assert again == encoder
     assert (again.transform(cells) == encoder.transform(cells)).all()
@@ -62,7 +62,7 @@ def change(**values):
     ],
 )
 def test_a_damaged_description_is_refused(cells, damage):
-    record = json.loads(fit_encoder(cells)[0].to_json())
+    record = json.loads(encoder_for(cells)[0].to_json())
     with pytest.raises(PprError, match="not a description of a table's columns"):
         TableEncoder.from_json(json.dumps(damage(record)))
     with pytest.raises(PprError, match="not a description"):
@@ -70,7 +70,7 @@ def test_a_damaged_description_is_refused(cells, damage):
 
 
 def test_unknown_levels_are_no_level_and_can_be_told(cells):
-    encoder, _notes = fit_encoder(cells)
+    encoder, _notes = encoder_for(cells)
     new = cells.iloc[:2].assign(level=["w", None], n=[np.nan, 0.0])
     features = encoder.transform(new)
     place = encoder.feature_names.index("level=u")
@@ -81,7 +81,7 @@ def test_unknown_levels_are_no_level_and_can_be_told(cells):
 
 
 def test_what_new_rows_lack_or_have_wrong_is_named(cells):
-    encoder, _notes = fit_encoder(cells)
+    encoder, _notes = encoder_for(cells)
     with pytest.raises(PprError, match="lacks the columns 'level'") as caught:
         encoder.transform(cells.rename(columns={"level": "lvel"}))
     assert caught.value.hint == "did you mean 'lvel'?"
@@ -92,7 +92,7 @@ def test_what_new_rows_lack_or_have_wrong_is_named(cells):
 
 
 def test_whole_numbers_as_levels_do_not_depend_on_gaps_beside_them():
-    encoder, _notes = fit_encoder(pd.DataFrame({"code": ["1", "2", "x"] * 9}))
+    encoder, _notes = encoder_for(pd.DataFrame({"code": ["1", "2", "x"] * 9}))
     for new in ([1, 2], [1.0, 2.0], ["1", "2"]):
         assert encoder.transform(pd.DataFrame({"code": new})).tolist() == [[1, 0, 0], [0, 1, 0]]
     assert encoder.transform(pd.DataFrame({"code": [1, np.nan]})).tolist() == [[1, 0, 0], [0, 0, 0]]
@@ -117,10 +117,10 @@ def test_rows_of_bags_of_words_sum_to_one_sparse_or_not():
 def test_too_large_features_are_refused_before_they_are_made(cells, monkeypatch):
     monkeypatch.setattr(encoder_module, "MAX_FEATURE_BYTES", 80 * 60 * 4)
     with pytest.raises(PprError, match="80 rows of 69 features"):
-        fit_encoder(cells)
+        encoder_for(cells)
 
 
 def test_nearly_numeric_text_is_pointed_out():
     cells = pd.DataFrame({"price": [f"{row}.5" for row in range(99)] + ["3,5"], "b": np.arange(100.0) % 7})
-    notes = fit_encoder(cells)[1]
+    notes = encoder_for(cells)[1]
     assert "column 'price' is text, because 1 of its cells are no numbers, as '3,5'" in notes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_LEVELS = 50
 MAX_COLUMNS = 1 << 16
 SHOWN = 5  # names in a note
-LEAK = 0.999
+LEAK = 0.999  # fraction of the labelled rows
 LEAK_ROWS = 30  # labelled rows below which a column may well predict the label by chance
 ID_ROWS = 20  # rows below which columns of distinct cells are common
 
@@ -63,7 +63,7 @@ class _Findings:
         return found + self.nearly_numbers
 
 
-def fit_encoder(frame: pd.DataFrame, scaling: Literal["standard", "none"] = "standard") -> tuple[TableEncoder, list[str]]:
+def encoder_for(frame: pd.DataFrame, scaling: Literal["standard", "none"] = "standard") -> tuple[TableEncoder, list[str]]:
     """Decide what each column becomes, over all rows of the table.
 
     Args:
@@ -78,7 +78,7 @@ def fit_encoder(frame: pd.DataFrame, scaling: Literal["standard", "none"] = "sta
     if frame.shape[1] > MAX_COLUMNS:
         raise PprError(f"{frame.shape[1]:,} columns, more than {MAX_COLUMNS:,}", hint="wide sparse data go into an .npz")
     findings, seen = _Findings(), set[bytes]()
-    columns = tuple(_fit(frame[name], scaling, findings, seen) for name in frame.columns)
+    columns = tuple(_described(frame[name], scaling, findings, seen) for name in frame.columns)
     width = sum(len(column.features) for column in columns)
     if not width:
         raise PprError(
@@ -113,7 +113,7 @@ def leaks(frame: pd.DataFrame, encoder: TableEncoder, labels: NDArray[np.int64])
     return found
 
 
-def _fit(cells: pd.Series, scaling: str, findings: _Findings, seen: set[bytes]) -> Column:
+def _described(cells: pd.Series, scaling: str, findings: _Findings, seen: set[bytes]) -> Column:
     import pandas as pd
 
     name = str(cells.name)
@@ -185,7 +185,7 @@ def _counts_up(values: NDArray[np.float64]) -> bool:
 
 
 def _by_others(text: list[str | None], labels: NDArray[np.int64]) -> float:
-    """The share of rows whose label is the only commonest one among the other rows with the same text."""
+    """The fraction of rows whose label is the only commonest one among the other rows with the same text."""
     groups: dict[str | None, Counter[int]] = {}
     for cell, label in zip(text, labels.tolist(), strict=True):
         groups.setdefault(cell, Counter())[label] += 1
