@@ -129,23 +129,18 @@ def new_rows(model: LdsModel, rows: str, id_column: str | None) -> tuple[list[st
     """
     import sys
 
-    from ppr.methods.common.errors import PprError
-    from ppr.methods.common.reading.tables.frames import read_frame
-    from ppr.methods.lds.tables.matrices import column_names, read_rows
-    from ppr.methods.lds.tables.table import row_ids
+    from ppr.methods.common.reading.tables.table import read_rows
+    from ppr.methods.lds.tables import matrices
 
     if rows != "-" and Path(rows).suffix.lower() == ".npz":
         import pandas as pd
         import scipy.sparse
 
-        features, ids = read_rows(Path(rows).expanduser())
+        features, ids = matrices.read_rows(Path(rows).expanduser())
         if not model.encoder.columns or scipy.sparse.issparse(features):
             return ids, model.encoder.transform(features)
-        return ids, model.encoder.transform(pd.DataFrame(features, columns=column_names(features.shape[1])))
-    verbatim = {id_column} if id_column else set()
-    frame = read_frame(rows, verbatim=verbatim, text=model.encoder.text_columns, stdin=sys.stdin.buffer if rows == "-" else None)
-    if not len(frame):
-        raise PprError(f"{rows}: has no rows")
-    for column, levels in model.encoder.unknown_levels(frame).items():
-        output.note(f"column '{column}' has values that the training table had not: {', '.join(levels[:5])}")
-    return row_ids(frame, id_column), model.encoder.transform(frame)
+        return ids, model.encoder.transform(pd.DataFrame(features, columns=matrices.column_names(features.shape[1])))
+    found = read_rows(rows, model.encoder, id_column, stdin=sys.stdin.buffer if rows == "-" else None)
+    for message in found.notes:
+        output.note(message)
+    return found.ids, found.features

@@ -9,35 +9,17 @@ from typing import TYPE_CHECKING, Any
 from .. import output
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ppr.exports.graph_files import NodeTable
     from ppr.methods.lds.learning.model import LdsModel
 
 MOST_IN_XML = 300_000  # edges
 THRESHOLD = 0.01  # rarer edges are left out of the files for other programs
 
 
-def node_table(model: LdsModel, probabilities: NDArray[np.floating]) -> NodeTable:
-    """What the files say about each row, of its class probabilities float32 [N, C]."""
-    from ppr.exports.graph_files import NodeTable
-
-    return NodeTable(
-        ids=model.ids,
-        labels=[model.classes[label] if label >= 0 else None for label in model.labels],
-        predicted=[model.classes[label] for label in probabilities.argmax(1)],
-        confidence=probabilities.max(1),
-        split=model.split,
-        classes=model.classes,
-    )
-
-
 def write_results(model: LdsModel, folder: Path) -> None:
     """predictions.csv, the graph in four formats, and pictures."""
     import numpy as np
 
-    from ppr.exports.graph_files import write_graph
+    from ppr.exports.lds_graph import write_learned_graph
     from ppr.methods.common.reading.files import atomic_open
     from ppr.methods.common.reading.pairs import PairGraph
     from ppr.methods.lds.learning.predictions import as_csv, prediction_rows
@@ -48,14 +30,14 @@ def write_results(model: LdsModel, folder: Path) -> None:
     records = list(prediction_rows(model, probabilities))
     with atomic_open(folder / "predictions.csv", overwrite=True) as stream:
         stream.write(as_csv(records, list(records[0])).encode())
-    nodes, graph = node_table(model, probabilities), model.graph.above(THRESHOLD)
+    graph = model.graph.above(THRESHOLD)
     formats = {"graph.npz": "npz", "edges.csv": "csv", "pyg_data.pt": "pyg"}
     if len(graph) <= MOST_IN_XML:
         formats["graph.graphml"] = "graphml"
     else:
         output.note(f"{len(graph):,} edges: graph.graphml was left out, which takes gigabytes at that size; `ppr lds graph` writes it")
     for name, format in formats.items():
-        write_graph(graph, nodes, folder / name, format, overwrite=True, features=model.features if format == "pyg" else None)
+        write_learned_graph(model, probabilities, folder / name, format, threshold=THRESHOLD, overwrite=True)
     draw_graph(graph, probabilities.argmax(1), model.labels, model.classes, folder / "graph.png", seed=seed)
     first = np.concatenate([model.graph.first, model.start.first])
     second = np.concatenate([model.graph.second, model.start.second])

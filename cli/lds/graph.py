@@ -26,19 +26,17 @@ def graph(run: Path, threshold: float, format: str | None, out: Path | None, ove
     ppr lds graph runs/patients --threshold 0.5 -o patients.gexf       for Gephi
     ppr lds graph runs/patients --format pyg                           torch.load(…, weights_only=True): edge_index, edge_attr, x, y, masks
     """
-    from ppr.exports.graph_files import SUFFIXES, write_graph
+    from ppr.exports.graph_files import SUFFIXES
+    from ppr.exports.lds_graph import write_learned_graph
     from ppr.methods.lds.learning.model import LdsModel
 
-    from ._results import node_table
-
     model = LdsModel.load(run)
-    kept = model.graph.above(threshold)
     path = out or Path(f"graph{SUFFIXES[format or 'graphml']}")
-    written = write_graph(kept, node_table(model, model.probabilities()), path, format, overwrite=overwrite, features=model.features)
+    kept = write_learned_graph(model, model.probabilities(), path, format, threshold=threshold, overwrite=overwrite)
     if not len(kept):
         output.note(f"no pair has a probability of {threshold} or more; the file has nodes alone")
     if as_json:
-        output.emit_json({"path": str(written), "nodes": kept.nodes, "edges": len(kept), "homophily": kept.homophily(model.labels)})
+        output.emit_json({"path": str(path), "nodes": kept.nodes, "edges": len(kept), "homophily": kept.homophily(model.labels)})
     else:
-        click.echo(str(written))
+        click.echo(str(path))
         output.note(f"{kept.nodes:,} nodes, {len(kept):,} edges")

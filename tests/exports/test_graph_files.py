@@ -5,31 +5,31 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
 import pytest
-import scipy.sparse
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from ppr.exports.graph_files import SUFFIXES, NodeTable, write_graph
+from ppr.exports.graph_files import SUFFIXES, NodeTable, shortest, write_graph
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.graphs import read_graph
 from ppr.methods.common.reading.pairs import PairGraph
-from ppr.methods.lds.tables.splits import Split
 
 IDS = ["ann", 'b"o,b', "çid & <d>", "NA", "1e5", "alone"]
 GRAPH = PairGraph.build(6, [0, 0, 1, 2, 3, 1], [1, 2, 2, 4, 4, 4], np.float32([1, 0.1, 1 / 3, 1e-7, 0.5, 0]))
-NODES = NodeTable(
-    IDS,
-    labels=["red", None, "blue", None, None, "red"],
-    predicted=["red", "blue", "blue", "red", "blue", "green"],
-    confidence=np.float32([0.9, 0.6, 0.7, 0.51, np.nan, 1]),
-    split=Split([0], [2], [5], []),
-)
+COLUMNS = {
+    "label": ["red", None, "blue", None, None, "red"],
+    "predicted": ["red", "blue", "blue", "red", "blue", "green"],
+    "confidence": shortest(np.float32([0.9, 0.6, 0.7, 0.51, np.nan, 1])),
+    "degree": [1, 3, 2, 1, 3, 0],
+    "seen": [True, False, False, False, False, True],
+}
+NODES = NodeTable(IDS, COLUMNS, {"y": np.array([2, -1, 0, -1, -1, 2]), "seen_mask": np.array(COLUMNS["seen"])})
 EDGES = {frozenset((IDS[a], IDS[b])): p for a, b, p in zip(GRAPH.first, GRAPH.second, GRAPH.prob, strict=True) if p > 0}
 
 
@@ -103,7 +103,7 @@ readable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max
 @given(ids=st.lists(readable, min_size=2, max_size=5, unique=True), suffix=st.sampled_from([".csv", ".npz", ".graphml"]))
 def test_any_ids_survive(tmp_path_factory, ids, suffix):
     graph = PairGraph.build(len(ids), np.arange(len(ids) - 1), np.arange(1, len(ids)))
-    path = write_graph(graph, NodeTable(ids, [None] * len(ids)), tmp_path_factory.mktemp("ids") / f"g{suffix}", overwrite=False)
+    path = write_graph(graph, NodeTable(ids), tmp_path_factory.mktemp("ids") / f"g{suffix}", overwrite=False)
     found, _notes = read_graph(path, ids)
     np.testing.assert_array_equal(found.second, graph.second)
 
@@ -113,49 +113,42 @@ def test_nodes_have_what_is_known_about_them(tmp_path, format):
     path = write_graph(GRAPH, NODES, tmp_path / "g", format, overwrite=False)
     read = {"graphml": nx.read_graphml, "gexf": nx.read_gexf, "json": lambda path: nx.node_link_graph(json.loads(path.read_text()))}
     nodes = dict(read[format](path).nodes(data=True))
-    assert nodes["ann"] == {"label": "red", "predicted": "red", "confidence": 0.9, "split": "train"}
+    assert nodes["ann"] == {"label": "red", "predicted": "red", "confidence": 0.9, "degree": 1, "seen": True}
     unknown = {"label": ""} if format == "gexf" else {}
-    assert nodes["1e5"] == unknown | {"predicted": "blue"}, "a confidence that is no number is left out"
+    assert nodes["1e5"] == unknown | {"predicted": "blue", "degree": 3, "seen": False}, "a confidence that is no number is left out"
 
 
-def test_a_pyg_file_becomes_a_data_object(tmp_path):
-    features = np.arange(12, dtype=np.float32).reshape(6, 2)
-    path = write_graph(GRAPH, NODES, tmp_path / "g.pt", overwrite=False, features=scipy.sparse.csr_matrix(features))
-    data = Data(**torch.load(path, weights_only=True))
+@pytest.mark.parametrize("features", [None, np.arange(12, dtype=np.float32).reshape(6, 2)])
+def test_a_pyg_file_becomes_a_data_object(tmp_path, features):
+    """With isolated nodes at the end too, whether or not there are features that tell how many there are."""
+    nodes = NODES if features is None else replace(NODES, tensors={**NODES.tensors, "x": features})
+    data = Data(**torch.load(write_graph(GRAPH, nodes, tmp_path / "g.pt", overwrite=False), weights_only=True))
     assert data.validate()
     assert data.is_undirected()
     assert (data.num_nodes, data.num_edges, data.has_isolated_nodes()) == (6, 10, True)
-    assert data.y.tolist() == [2, -1, 0, -1, -1, 2]
-    assert data.pred.tolist() == [2, 0, 0, 2, 0, 1]
-    assert torch.equal(data.x, torch.from_numpy(features))
-    assert all(isinstance(value, torch.Tensor) for value in data.to_dict().values())
-    masks = {part: data[f"{part}_mask"].nonzero().flatten().tolist() for part in ("train", "val", "es", "test")}
-    assert masks == {"train": [0], "val": [2], "es": [5], "test": []}
-
-
-def test_a_pyg_file_without_features_knows_its_isolated_nodes(tmp_path):
-    nodes = NodeTable(IDS, ["b", "a", None, None, None, None], classes=["b", "a"])
-    data = Data(**torch.load(write_graph(GRAPH, nodes, tmp_path / "g.pt", overwrite=False), weights_only=True))
-    assert data.num_nodes == 6
-    assert data.y.tolist() == [0, 1, -1, -1, -1, -1], "in the order of the given classes"
-    assert not {"train_mask", "pred", "confidence", "x"} & set(data.keys())
+    assert data.y.tolist() == [2, -1, 0, -1, -1, 2] and data.seen_mask.tolist() == COLUMNS["seen"]
+    if features is None:
+        assert data.x is None
+    else:
+        assert torch.equal(data.x, torch.from_numpy(features))
+        assert all(isinstance(value, torch.Tensor) for value in data.to_dict().values())
 
 
 @pytest.mark.parametrize("format", ["graphml", "gexf"])
 def test_what_xml_cannot_hold_is_written_readably(tmp_path, caplog, format):
     ids = ["a\x01", "a\\x01", "\ud800", "tab\tand\nline"]
-    nodes = NodeTable(ids, ["bad\x00", None, None, None], predicted=["bad\x00"] * 4, classes=["bad\x00"])
+    nodes = NodeTable(ids, {"label": ["bad\x00", None, None, None], "predicted": ["bad\x00"] * 4, "number": [1, 2, 3, 4]})
     path = write_graph(PairGraph.build(4, [0, 1, 2], [1, 2, 3]), nodes, tmp_path / "g", format, overwrite=False)
     graph = {"graphml": nx.read_graphml, "gexf": nx.read_gexf}[format](path)
     assert list(graph.nodes) == ["a\\x01-2", "a\\x01", "\\ud800", "tab\tand\nline"]
     assert graph.number_of_edges() == 3
     assert graph.nodes["a\\x01-2"]["label"] == "bad\\x00"
-    assert re.search(r"3 ids or classes have control characters", caplog.text)
+    assert re.search(r"3 ids or texts have control characters", caplog.text)
 
 
 def test_control_characters_stay_in_json_and_npz_and_break_no_csv(tmp_path):
     ids = ["a\x01", "\ud800"]
-    nodes = NodeTable(ids, [None, None])
+    nodes = NodeTable(ids, {"note": [None, None]})
     graph = PairGraph.build(2, [0], [1])
     paths = {suffix: write_graph(graph, nodes, tmp_path / f"g{suffix}", overwrite=False) for suffix in (".json", ".npz", ".csv")}
     assert [node["id"] for node in json.loads(paths[".json"].read_text())["nodes"]] == ids
@@ -200,8 +193,8 @@ def test_nodes_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match="6 rows for a graph of 7"):
         write_graph(PairGraph.build(7, [], []), NODES, tmp_path / "g.csv", overwrite=False)
     with pytest.raises(ValueError, match="twice"):
-        NodeTable(["a", "a"], [None, None])
-    with pytest.raises(ValueError, match="lengths"):
-        NodeTable(["a", "b"], [None])
-    with pytest.raises(ValueError, match="no class"):
-        NodeTable(["a"], ["x"], classes=["y"])
+        NodeTable(["a", "a"])
+    with pytest.raises(ValueError, match="'label' has 1 values for 2 nodes"):
+        NodeTable(["a", "b"], {"label": [None]})
+    with pytest.raises(ValueError, match="'y' has 3 values for 2 nodes"):
+        NodeTable(["a", "b"], tensors={"y": np.zeros(3)})

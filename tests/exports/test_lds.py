@@ -83,7 +83,7 @@ def test_the_direction_of_a_pair_does_not_matter(files):
 
 def test_it_takes_the_arrays_of_a_graph_file(files, tmp_path):
     features, graph = example(30, 100)
-    nodes = NodeTable([str(row) for row in range(30)], [None] * 30)
+    nodes = NodeTable([str(row) for row in range(30)])
     with np.load(write_graph(graph, nodes, tmp_path / "g.npz", overwrite=False)) as arrays:
         feed = {"features": features, "edge_index": np.stack([arrays["rows"], arrays["cols"]]), "edge_prob": arrays["prob"]}
         found = session(files[0] / "edges.onnx", threads=1).run(None, feed)[0]

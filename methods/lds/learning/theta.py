@@ -46,8 +46,8 @@ class Sampler:
     """Draws each of a set of pairs by its probability, in a time that hardly depends on how many improbable ones there are.
 
     Gradient steps leave most pairs at probabilities of a ten-thousandth. Of those at most `RARE`, proposals are made by jumping over
-    geometrically distributed gaps, each pair being proposed with probability `RARE`, and taken with what its own is of that: the draws are those
-    of independent coins. Random numbers come from the CPU, so that all devices draw the same.
+    geometrically distributed gaps, each pair being proposed with probability `RARE`, and taken with what its own is of that: the draws are
+    those of independent coins. Random numbers come from the CPU, so that all devices draw the same.
     """
 
     def __init__(self, first: Tensor, second: Tensor, prob: Tensor, nodes: int, dtype: torch.dtype) -> None:
