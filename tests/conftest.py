@@ -91,6 +91,12 @@ def ppr_process() -> Ppr:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are saved as blank pictures: what they show has tests of its own, and drawing takes longer than training a small network."""
+    monkeypatch.setattr("matplotlib.figure.Figure.draw", lambda _figure, _renderer: None)
+
+
+@pytest.fixture
 def scenes(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder of procedural image/mask pairs: `scenes(count, name="data", size=(64, 48), seed=0)` -> its path."""
 

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from ppr.methods.codedmarl.learners.journal import Journal
 from ppr.methods.codedmarl.learners.processes import boot_id, started
 from ppr.methods.codedmarl.learners.work import HOST
 
+from ...waiting import until
 from .test_train import QUICK
 
 
@@ -26,11 +26,7 @@ def test_killed_learners_are_replaced(ppr, tmp_path):
     command = [sys.executable, "-m", "ppr.cli.main", "codedmarl", "train", *QUICK, "--iterations", "100000", "-q", "--out", str(run)]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
-            deadline = time.monotonic() + 120
-            while not (run / "metrics.jsonl").is_file():
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.05)
+            until((run / "metrics.jsonl").is_file, alive=lambda: process.poll() is None)
             busy = ppr("codedmarl", "train", "--resume", run)
             assert (busy.code, f"is being trained by process {process.pid}" in busy.err) == (2, True)
             learners = {one["pid"]: one["learner"] for one in json.loads((run / "learners.json").read_text())["learners"]}
@@ -39,15 +35,13 @@ def test_killed_learners_are_replaced(ppr, tmp_path):
             killed = {record["pid"]: record["learner"] for record in done.records}
             assert len(killed) == 2
             assert killed.items() <= learners.items()
-            while events(run).count("back") < 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: events(run).count("back") == 2, alive=lambda: process.poll() is None)
             assert events(run).count("lost") == 2
             assert all(started(pid) is None for pid in killed)
             assert process.poll() is None
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 130
+            assert process.wait() == 130
     assert (run / "resume.pt").is_file()
     done = ppr("codedmarl", "chaos", run)
     assert (done.code, "no training with learners goes on there" in done.err) == (2, True)

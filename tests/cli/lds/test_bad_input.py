@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ...waiting import ctrl_c_after
 from .conftest import QUICK, read_csv, records, write_csv
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def refused(answer, code: int, *parts: str) -> None:
@@ -270,24 +272,12 @@ def test_a_reader_that_leaves_is_no_error(tmp_path, trained):
 
 
 def test_ctrl_c_ends_with_130_and_the_run_goes_on_to_what_it_would_have_been(ppr, tmp_path, patients):
-    settings = ("--label", "diagnosis", *QUICK, "--set", "outer_iterations=6", "--set", "outer_patience=6", "--no-baselines")
+    settings = ("--label", "diagnosis", *QUICK, "--set", "outer_iterations=12", "--set", "outer_patience=12", "--no-baselines")
     run, whole = tmp_path / "run", tmp_path / "whole"
-    process = subprocess.Popen(
-        command("train", patients, *settings, "--json", "--out", run),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ,
-    )
-    try:
-        first = json.loads(process.stdout.readline())  # an outer iteration is done
-        process.send_signal(signal.SIGINT)
-        _out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert first["epoch"] == 1
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
+    with ctrl_c_after((run / "metrics.jsonl").exists):
+        stopped = ppr("lds", "train", patients, *settings, "--out", run)
+    assert stopped.code == 130, stopped.err
+    assert "Traceback" not in stopped.err
     assert not (run / "best.safetensors").exists() and (run / "resume.pt").is_file()
     assert ppr("lds", "train", "--resume", run).code == 0
     assert ppr("lds", "train", patients, *settings, "--out", whole).code == 0

@@ -29,6 +29,9 @@ FILES = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 def lines_of_json(text: str) -> list[dict[str, object]]:
     """Every line is a JSON object that any reader takes: no NaN."""
     found = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
@@ -68,7 +71,8 @@ def test_a_table_with_labels_is_trained_scored_and_leaves_everything_behind(ppr,
 
 
 def test_json_is_json_on_every_line(ppr, tmp_path, patients):
-    for number, extra in enumerate(((), ("--set", "train=0.5", "--set", "val=0.25", "--set", "es=0.25"), ("--outer-lr", "0"))):
+    no_test_rows = ("--set", "train=0.5", "--set", "val=0.25", "--set", "es=0.25")
+    for number, extra in enumerate(((), no_test_rows, ("--outer-lr", "0", "--no-baselines"))):
         answer = ppr("lds", "train", patients, "--label", "diagnosis", *QUICK, *extra, "--json", "--out", tmp_path / f"run{number}")
         assert answer.code == 0, answer.err
         found = lines_of_json(answer.out)

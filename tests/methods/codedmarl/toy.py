@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ppr.methods.common.errors import PprError
 
+from ...waiting import until
+
 
 @dataclass(frozen=True)
 class Toy:
@@ -22,14 +24,19 @@ class Toy:
         seconds: an update takes at least.
         fails: the agent whose update cannot be computed.
         odd: a file whose name the first process to see it takes away; from then on that process computes differently in the last bit.
+        gate: a file that an update waits for, having made `gate.begun`.
     """
 
     seconds: float = 0.0
     fails: int | None = None
     odd: Path | None = None
+    gate: Path | None = None
 
     def __call__(self, arrays: Mapping[str, NDArray[Any]], iteration: int, agent: int) -> NDArray[np.float32]:
         time.sleep(self.seconds)
+        if self.gate is not None:
+            self.gate.with_suffix(".begun").touch()
+            until(self.gate.exists)
         if agent == self.fails:
             raise PprError(f"agent {agent}: not finite", hint="lower the rate")
         update = expected(arrays["x"], iteration, agent)

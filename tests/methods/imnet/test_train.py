@@ -58,12 +58,14 @@ def overfitted(tmp_path_factory):
     return run, path
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(overfitted):
     losses = [record["loss"] for record in overfitted[0].history()]
     assert len(losses) == 4
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_chair_that_is_trained_on_is_rebuilt(overfitted):
     run, path = overfitted
     model, truth = Predictor.load(str(run.best)), BoxShapes(load_boxes(path)).voxels(0)
@@ -74,6 +76,7 @@ def test_a_chair_that_is_trained_on_is_rebuilt(overfitted):
     assert best == pytest.approx(iou, abs=0.05)  # the estimate from sampled voxels
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_holds_codes_and_names(overfitted):
     run, path = overfitted
     truth = BoxShapes(load_boxes(path)).voxels(0)
@@ -91,6 +94,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path, table):
     check_resumed_training(train, config, tmp_path, at=(2, 2))
 
 
+@pytest.mark.slow
 def test_another_training_starts_from_a_finished_one(tmp_path, overfitted):
     """As `--init runs/…/best.safetensors`: with the rate at almost nothing the weights stay those it started from."""
     run, path = overfitted

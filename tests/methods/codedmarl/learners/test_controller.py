@@ -25,6 +25,7 @@ from ppr.methods.codedmarl.learners.simulated import SimEngine
 from ppr.methods.codedmarl.learners.stragglers import Faults, schedule
 from ppr.methods.common.errors import PprError
 
+from ....waiting import LIMIT, until
 from ..toy import Toy, arrays, expected, lengths
 
 AGENTS = 4
@@ -275,7 +276,7 @@ def test_it_stops_when_told_to_while_it_waits():
 
 def test_what_is_written_down(tmp_path):
     code = build("balanced", 6, AGENTS, tolerance=2, field="gf256")
-    late = dict.fromkeys(range(6), 0.3)  # so that those with another fault come first, however busy the machine is
+    late = dict.fromkeys(range(6), 1.0)  # so that those with another fault come first, however busy the machine is
     faults = {1: late | {0: 20.0, 1: "kill"}, 2: late | {2: "corrupt"}}
     with controlled(code, faults, engine=LocalEngine(spares=1), folder=tmp_path) as controller:
         for iteration in range(5):
@@ -313,7 +314,7 @@ def test_a_journal_that_goes_on_forgets_what_was_written_too_much(tmp_path):
     assert (tmp_path / "events.jsonl").read_text() == '{"iteration": 4, "event": "x"}\n'
 
 
-@pytest.mark.parametrize("name", ["local", "ray"])
+@pytest.mark.parametrize("name", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_learner_killed_in_mid_iteration_costs_no_waiting_and_is_back_soon(name, request):
     """SIGKILL of real processes: the others' shares are enough, the place is filled within 3 iterations, the results are right."""
     engine: Engine
@@ -326,17 +327,15 @@ def test_a_learner_killed_in_mid_iteration_costs_no_waiting_and_is_back_soon(nam
         engine = LocalEngine(spares=1)
     code = build("mds", 6, AGENTS, field="gf256")
     with controlled(code, {1: {2: "kill"}}, engine=engine, timeout=60.0, toy=Toy(seconds=0.01)) as controller:
-        deadline = time.monotonic() + 60
-        while engine.ready() and len(engine.members()) < 7 and time.monotonic() < deadline:
-            time.sleep(0.05)  # the spare starts too
+        until(lambda: sum(member.ready for member in engine.members()) == 7)  # the spare starts too
         before = {member.learner: member.pid for member in engine.members()}
         for iteration in range(2):
             got = controller.iterate(iteration, arrays())
             assert right(got, iteration)
             assert got.reissued == 0
-            assert got.wait < 20
+            assert got.wait < 60
         assert 2 not in got.used
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LIMIT
         while not events(controller, "lost"):
             # Ray takes a second to notice; iterations go on meanwhile.
             iteration += 1

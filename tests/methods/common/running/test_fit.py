@@ -320,6 +320,7 @@ def test_a_killed_training_resumes_exactly(uninterrupted, tmp_path):
     assert_same(weights(run.last), weights(uninterrupted.last))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_train_like_one(tmp_path, strategy):
     """Each has half of every batch; the mean of their gradients is that of the whole batch. Interrupted and resumed halfway."""

@@ -178,6 +178,7 @@ def test_interpolation_ends_at_both_images():
     np.testing.assert_allclose(frames[2], decode(network, encode_images(network, ends).mean(0, keepdim=True), 16)[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_letter_between_two_places_moves_and_does_not_fade(tmp_path):
     """A small network and one row of places: half way between two codes stands one letter, half way between the places."""
     row = 18

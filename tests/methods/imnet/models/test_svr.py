@@ -209,6 +209,7 @@ def test_validation_measures_codes_and_the_mean_beside_them(autoencoder, table):
     assert found["val_code_mse"] == pytest.approx(found["val_mean_mse"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_learns_the_codes_and_says_whose_they_are(tmp_path, table, network):
     """Eight chairs with codes far apart, which the stored codes are: the views must tell them apart."""
     data = fingerprint(load_shapes([str(table)]), [str(table)])

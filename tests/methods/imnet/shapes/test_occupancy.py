@@ -61,7 +61,7 @@ def test_what_has_no_size_is_refused(mesh, part):
         normalise(mesh)
 
 
-@pytest.mark.parametrize("side", [64, 256])
+@pytest.mark.parametrize("side", [64, 160])
 def test_a_box_is_exact(side):
     mesh = normalise(box())
     solid = voxelise(mesh, side)

@@ -96,9 +96,10 @@ def test_k_has_to_be_below_the_number_of_distinct_rows():
     assert caught.value.hint == "--k 5"
 
 
+@pytest.mark.slow  # numba compiles the search, which takes longer than anything it finds here
 def test_the_approximate_search_of_large_tables_finds_nearly_all(monkeypatch):
     pytest.importorskip("pynndescent")
-    metric = "euclidean"  # each metric costs numba a compilation
+    metric = "euclidean"
     features = np.random.default_rng(4).standard_normal((400, 6)).astype(np.float32)
     exact = pairs(knn_graph(features, 8, metric)[0])
     monkeypatch.setattr(neighbours, "EXACT_NODES", 399)
