@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ppr.methods.saliency.evaluate import Evaluation, Levels, Settings
 
 NETWORK_ONLY = ("checkpoint", "size", "backend", "device", "threads", "levels", "save_maps")
+COLUMNS = {"stretched": "stretched", "raw": "as is", "centre": "centre prior"}  # what is scored on each set, and what it is called
 STRETCH_NOTE = "every map is min-max stretched before it is scored, as the field's toolkit does"
 
 
@@ -34,6 +35,7 @@ STRETCH_NOTE = "every map is min-max stretched before it is scored, as the field
 @options.threads
 @click.option("--levels", is_flag=True, help="A second table: MAE, max F and S of every level's own map (through torch).")
 @click.option("--raw", is_flag=True, help="A second column: maps scored as they are, without stretching.")
+@click.option("--baseline", is_flag=True, help="A further column: a blob in the middle that does not look at the image.")
 @click.option("--save-maps", type=options.PATH, default=None, metavar="DIR", help="Keep the 8-bit maps as PNG files.")
 @click.option("--report", type=options.PATH, default=None, metavar="DIR", help="metrics.json, images.csv, pr.csv, pr.png and worst.png.")
 @click.option("--worst", type=click.IntRange(0, 200), default=12, show_default=True, help="Images on the report's sheet of the worst.")
@@ -51,6 +53,7 @@ def evaluate(
     resize: bool,
     levels: bool,
     raw: bool,
+    baseline: bool,
     save_maps: Path | None,
     report: Path | None,
     worst: int,
@@ -76,7 +79,7 @@ def evaluate(
     from ppr.methods.saliency.evaluate import Settings
 
     batch = output.Batch()
-    settings = Settings(raw=raw, workers=workers, worst=worst if report else 0, failed=batch.failure)
+    settings = Settings(raw=raw, baseline=baseline, workers=workers, worst=worst if report else 0, failed=batch.failure)
     started = time.perf_counter()
     if pred is not None and gt is not None:
         records, evaluations = score_folder(pred, gt, settings, batch, resize=resize, limit=limit)
@@ -151,13 +154,9 @@ def score_network(
     records, evaluations = [], []
     for (name, pairs), label in zip(sets, distinct(data), strict=True):
         maps = save_maps / label if save_maps and len(sets) > 1 else save_maps
-        failed = batch.failed
         with output.progress(label, len(pairs)) as advance:
             evaluation = measure(predictor, pairs, replace(settings, done=advance), levels=inside, save_maps=maps)
-        record = {"data": name, "network": predictor.describe()} | measured(evaluation, batch.failed - failed)
-        if levels:
-            record["levels"] = [{"level": level} | evaluation.metrics(level) for level in evaluation.totals if level.startswith("/")]
-        records.append(record)
+        records.append({"data": name, "network": predictor.describe()} | evaluation.record())
         evaluations.append(evaluation)
     return records, evaluations
 
@@ -198,22 +197,14 @@ def score_folder(
         batch.failure(PprError(f"{pred}: no map for {len(missing)} of {len(matched) + len(missing)} masks ({examples(missing)})"))
     if extra:
         output.note(f"note: {len(extra)} maps in {pred} have no mask and are not scored ({examples(extra)})")
-    failed = batch.failed
     with output.progress(pred.name, len(matched[:limit])) as advance:
         evaluation = score_maps(matched[:limit], replace(settings, done=advance), resize=resize)
-    record = {"data": str(gt), "maps": str(pred)} | measured(evaluation, batch.failed - failed)
-    return [record | {"missing": len(missing), "extra": len(extra)}], [evaluation]
+    record = {"data": str(gt), "maps": str(pred)} | evaluation.record() | {"missing": len(missing), "extra": len(extra)}
+    return [record], [evaluation]
 
 
 def examples(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + (", …" if len(names) > count else "")
-
-
-def measured(evaluation: Evaluation, left_out: int) -> dict[str, Any]:
-    """The numbers of an evaluation as plain values."""
-    record: dict[str, Any] = {"images": evaluation.images, "empty_masks": evaluation.empty, "left_out": left_out}
-    record |= {name: evaluation.metrics(name) for name in ("stretched", "raw") if name in evaluation.totals}
-    return record | {"speed": evaluation.speed()}
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -239,9 +230,9 @@ def show(labels: list[str], records: list[dict[str, Any]]) -> None:
     from ppr.methods.saliency.metrics import LABELS
 
     columns = {
-        f"{label} ({'stretched' if kind == 'stretched' else 'as is'})": (record, kind)
+        f"{label} ({COLUMNS[kind]})": (record, kind)
         for label, record in zip(labels, records, strict=True)
-        for kind in ("stretched", "raw")
+        for kind in COLUMNS
         if kind in record
     }
     rows: list[dict[str, Any]] = [

@@ -48,6 +48,7 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
     from ppr.methods.common.drawing import figures
     from ppr.methods.common.reading.images import decode
     from ppr.methods.saliency import levels as inside
+    from ppr.methods.saliency import pictures
     from ppr.methods.saliency.torch_backend import load_network
 
     network, meta = load_network(checkpoint)
@@ -55,7 +56,7 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
     rgb = decode(image, str(image), at_least=1600).rgb
     side = parse_size(size)
     views, found = inside.look(network, meta.arch, rgb, side)
-    figure = inside.draw(rgb, found, views, f"{image.name}: {meta.arch}")
+    figure = pictures.inside(rgb, found, views, f"{image.name}: {meta.arch}")
     if to_stdout:
         sys.stdout.buffer.write(figures.png(figure, dpi=110))
         return

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,11 +29,13 @@ from ..common.measuring.cores import usable_cores
 from ..common.reading.files import atomic_open
 from ..common.reading.images import reduced
 from ..common.reading.sources import Source
+from .baselines import centre_prior
 from .infer import Predictor
-from .metrics import ImageScores, Totals, score_all
+from .metrics import RAW, ImageScores, Totals, score_all
 from .pairs.find import Pair, file_names, read_pair
 
 STRETCHED = "stretched"  # the map itself, scored as the toolkit does
+CENTRE = "centre"  # the centre prior, a baseline
 CHUNK_IMAGES = 64
 CHUNK_PIXELS = 64 << 20  # of all maps of a chunk together; a chunk holds at least one image
 TILE = 240  # longest side of what is kept of the worst images
@@ -77,6 +79,7 @@ class Settings:
 
     Args:
         raw: score the maps a second time without stretching.
+        baseline: score the centre prior on the same images, too.
         workers: processes for the metrics; 0 uses this one, None decides by the number of images.
         worst: how many of the worst images to keep.
         failed: called with the error of each image that is left out.
@@ -84,6 +87,7 @@ class Settings:
     """
 
     raw: bool = False
+    baseline: bool = False
     workers: int | None = None
     worst: int = 0
     failed: Callable[[PprError], object] = ignore
@@ -92,12 +96,14 @@ class Settings:
 
 @dataclass
 class Evaluation:
-    """What was measured: totals by name (STRETCHED, RAW, and levels such as "/32"), a row an image, and the worst images, worst first."""
+    """What was measured: totals by name (STRETCHED, RAW, CENTRE, and levels such as "/32"), a row an image, and the worst images, worst
+    first; `left_out` counts the images that could not be used."""
 
     totals: dict[str, Totals] = field(default_factory=dict)
     rows: list[dict[str, object]] = field(default_factory=list)
     worst: list[Worst] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
+    left_out: int = 0
 
     @property
     def images(self) -> int:
@@ -118,11 +124,27 @@ class Evaluation:
         typical = median(self.milliseconds)
         return {"ms": typical, "fps": 1000 / typical}
 
+    def levels(self) -> list[str]:
+        """Names of the levels that were measured, coarsest first."""
+        return [name for name in self.totals if name.startswith("/")]
+
+    def record(self) -> dict[str, Any]:
+        """The numbers as plain values; each of the maps (and of the baseline's) has all metrics under its name."""
+        record: dict[str, Any] = {"images": self.images, "empty_masks": self.empty, "left_out": self.left_out}
+        record |= {name: self.metrics(name) for name in (STRETCHED, RAW, CENTRE) if name in self.totals}
+        record["speed"] = self.speed()
+        return record | ({"levels": [{"level": name} | self.metrics(name) for name in self.levels()]} if self.levels() else {})
+
 
 def evaluate(
-    predictor: Predictor, pairs: Sequence[Pair], settings: Settings, *, levels: Levels | None = None, save_maps: Path | None = None
+    predictor: Predictor,
+    pairs: Sequence[Pair],
+    settings: Settings | None = None,
+    *,
+    levels: Levels | None = None,
+    save_maps: Path | None = None,
 ) -> Evaluation:
-    """Run a network on image/mask pairs and score its maps at the images' size.
+    """Run a network on image/mask pairs and score its maps at the images' size. `maps.score_maps` scores anyone's maps alike.
 
     Args:
         levels: gives the maps of the coarser levels as well (`levels.level_masks`).
@@ -131,6 +153,7 @@ def evaluate(
     Raises:
         PprError: not one pair could be evaluated. Single bad pairs go to `settings.failed`.
     """
+    settings = settings or Settings()
     return tally(_predicted(predictor, pairs, settings, levels, save_maps), len(pairs), settings)
 
 
@@ -177,7 +200,7 @@ def tally(items: Iterable[Item], count: int, settings: Settings) -> Evaluation:
         workers = min(8, usable_cores()) if count > 100 else 0
     worst: list[tuple[float, int, Worst]] = []
     with _scorer(workers) as scorer:
-        for chunk in _chunks(items):
+        for chunk in _chunks(_with_baseline(items) if settings.baseline else items):
             raws = [STRETCHED if settings.raw else None] * len(chunk)
             for item, scores in zip(chunk, scorer([i.maps for i in chunk], [i.mask for i in chunk], raws), strict=True):
                 for name, score in scores.items():
@@ -190,8 +213,14 @@ def tally(items: Iterable[Item], count: int, settings: Settings) -> Evaluation:
                 settings.done()
     if not evaluation.rows:
         raise PprError("nothing could be evaluated", hint="every pair was left out, for the reasons above")
+    evaluation.left_out = count - len(evaluation.rows)
     evaluation.worst = [entry for _mae, _order, entry in sorted(worst, key=lambda entry: entry[:2], reverse=True)]
     return evaluation
+
+
+def _with_baseline(items: Iterable[Item]) -> Iterator[Item]:
+    for item in items:
+        yield replace(item, maps=item.maps | {CENTRE: centre_prior(*item.mask.shape)})
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

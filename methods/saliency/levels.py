@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from torch import Tensor
 
-from ..common.drawing import figures
-from ..common.reading.images import reduced
 from .data import normalize
 from .infer import resize_to_side
 from .network import ARCHITECTURES, RAS, Level, resize
 from .saliency_map import Saliency
-
-SHOWN = 640  # longest side of the photograph in the figure
 
 
 @dataclass(frozen=True)
@@ -114,47 +105,6 @@ def summary(levels: Sequence[LevelView], found: np.ndarray) -> list[dict[str, ob
             row["attention_on_object"], row["attention_elsewhere"] = attention_on_object(level, found)
         rows.append(row)
     return rows
-
-
-def draw(rgb: np.ndarray, found: np.ndarray, levels: Sequence[LevelView], title: str) -> Figure:
-    """The photograph and the final map, and for every level its map S, attention A and residual R, coarsest first.
-
-    Shapes:
-        rgb (H, W, 3) uint8, found (H, W) uint8, the final map.
-    """
-    photo, final = reduced(rgb, SHOWN), reduced(found, SHOWN)
-    aspect = photo.shape[1] / photo.shape[0]
-    height = 2.4 / max(aspect, 0.6)
-    figure = figures.new(2.4 * (len(levels) + 1) + 0.8, 3 * height + 1.2)
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    grid: list[list[Axes]] = figure.subplots(3, len(levels) + 1, squeeze=False).tolist()
-    for row in grid:
-        for axes in row:
-            axes.set_axis_off()
-    _show(grid[0][0], photo, "input", aspect)
-    _show(grid[1][0], final, "final map", aspect, cmap="gray", vmin=0, vmax=255)
-    grid[2][0].text(0.5, 0.5, "S = U + R\nA = sigmoid(−U)\nU: the coarser S,\nresized", ha="center", va="center", fontsize=9)
-    limit = max((float(np.percentile(np.abs(level.residual), 99.5)) for level in levels if level.residual is not None), default=0.0) or 1.0
-    for column, level in enumerate(levels, start=1):
-        label = f"{level.number} (stride {level.stride})"
-        _show(grid[0][column], level.saliency, f"S{label}", aspect, cmap="gray", vmin=0, vmax=1)
-        if level.attention is None or level.residual is None:
-            continue
-        attention = _show(grid[1][column], level.attention, f"A{label}", aspect, cmap="gray", vmin=0, vmax=1)
-        residual = _show(grid[2][column], level.residual, f"R{label}", aspect, cmap="RdBu_r", norm=TwoSlopeNorm(0, -limit, limit))
-    if len(levels) > 1:
-        figure.colorbar(attention, ax=grid[1], label="attention", shrink=0.8)
-        figure.colorbar(residual, ax=grid[2], label="residual (logit)", shrink=0.8)
-    return figure
-
-
-def _show(axes: Axes, picture: np.ndarray, title: str, aspect: float, **style: Any) -> AxesImage:
-    """Draw a map of any resolution in the photograph's proportions."""
-    axes.set_axis_on()
-    axes.set_title(title, fontsize=9)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    return axes.imshow(picture, extent=(0, aspect, 0, 1), interpolation="nearest", **style)
 
 
 def _array(x: Tensor) -> np.ndarray:

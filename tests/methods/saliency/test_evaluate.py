@@ -21,7 +21,8 @@ from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.maps import Matched, match_maps, score_maps
 from ppr.methods.saliency.metrics import RAW
 from ppr.methods.saliency.pairs.find import find_pairs
-from ppr.methods.saliency.report import contact_sheet, write_report
+from ppr.methods.saliency.pictures import worst_sheet
+from ppr.methods.saliency.report import write_report
 
 
 class Brightness:
@@ -124,7 +125,7 @@ def test_the_worst_images_are_kept_worst_first(scenes, predictor):
     by_error = sorted(evaluation.rows, key=lambda row: -row["mae"])
     assert [entry.name for entry in evaluation.worst] == [row["name"] for row in by_error[:3]]
     assert [entry.mae for entry in evaluation.worst] == [row["mae"] for row in by_error[:3]]
-    sheet = contact_sheet(evaluation.worst)
+    sheet = worst_sheet(evaluation.worst)
     assert sheet.height > 3 * 48
     worst = cv2.imread(evaluation.worst[0].image.path)[..., ::-1]
     shown = np.asarray(sheet)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from ppr.methods.saliency import pictures
 from ppr.methods.saliency.infer import Predictor
-from ppr.methods.saliency.levels import attention_on_object, draw, level_masks, look, summary
+from ppr.methods.saliency.levels import attention_on_object, level_masks, look, summary
 from ppr.methods.saliency.network import ARCHITECTURES, disable_reverse_attention
 from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.torch_backend import load_network
@@ -77,7 +78,7 @@ def test_attention_on_the_object_and_elsewhere(saliency_checkpoint):
 def test_figure_titles_every_map_with_level_and_stride(saliency_checkpoint):
     network, meta = load_network(saliency_checkpoint)
     views, found = look(network, meta.arch, RGB, 64)
-    figure = draw(RGB, found, views, "title")
+    figure = pictures.inside(RGB, found, views, "title")
     titles = {axes.get_title() for axes in figure.axes if axes.get_title()}
     strides = {6: 32, 5: 16, 4: 8, 3: 4}
     expected = {f"{letter}{n} (stride {s})" for n, s in strides.items() for letter in ("SAR" if n < 6 else "S")}
@@ -91,5 +92,5 @@ def test_large_photographs_are_shown_reduced(saliency_checkpoint):
     photo = np.repeat(np.repeat(RGB, 20, 0), 20, 1)
     views, found = look(network, meta.arch, photo, 64)
     assert found.shape == (1200, 1800)
-    figure = draw(photo, found, views, "large")
+    figure = pictures.inside(photo, found, views, "large")
     assert max(image.get_array().shape[1] for axes in figure.axes for image in axes.images) <= 640
