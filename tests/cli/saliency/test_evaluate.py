@@ -50,6 +50,14 @@ def test_json_has_the_numbers_of_each_set(ppr, scenes, network):
         assert record["levels"][-1]["mae"] == pytest.approx(record["stretched"]["mae"], abs=2e-3)
 
 
+def test_a_baseline_is_a_further_column(ppr, scenes, network):
+    data = scenes(2)
+    table = ppr("saliency", "evaluate", "--data", data, "--baseline", *network)
+    assert (table.code, "data (centre prior)" in table.out) == (0, True)
+    masks = ppr("saliency", "evaluate", "--pred", data / "masks", "--gt", data, "--baseline", "--json").records[0]
+    assert masks["stretched"]["mae"] == 0 < masks["centre"]["mae"]
+
+
 def test_levels_are_a_second_table(ppr, scenes, network):
     answer = ppr("saliency", "evaluate", "--data", scenes(2), "--levels", *network)
     table = answer.out.split("data, level by level")[1]

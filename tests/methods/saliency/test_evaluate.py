@@ -16,10 +16,11 @@ from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.saliency import evaluate as evaluating
-from ppr.methods.saliency.evaluate import STRETCHED, TILE, Settings, evaluate
+from ppr.methods.saliency.baselines import centre_prior
+from ppr.methods.saliency.evaluate import CENTRE, STRETCHED, TILE, Settings, evaluate
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.maps import Matched, match_maps, score_maps
-from ppr.methods.saliency.metrics import RAW
+from ppr.methods.saliency.metrics import RAW, Totals, score
 from ppr.methods.saliency.pairs.find import find_pairs
 from ppr.methods.saliency.pictures import worst_sheet
 from ppr.methods.saliency.report import write_report
@@ -141,6 +142,35 @@ def test_levels_are_totalled_beside_the_map(scenes, predictor):
     assert evaluation.metrics("/4") == evaluation.metrics()
     assert evaluation.metrics("/32")["mae"] == pytest.approx(np.mean([row["level_32_mae"] for row in evaluation.rows]))
     assert evaluation.metrics("/32")["iou"] == 0
+
+
+def test_the_baseline_is_scored_on_the_same_images_and_changes_nothing_else(scenes, predictor):
+    """Alike for a network and for anyone's maps; a pair that is left out is left out for all."""
+    folder = scenes(4)
+    (folder / "images/scene1.png").write_bytes(b"")
+    plain, beside = (evaluate(predictor, pairs_of(folder), Settings(baseline=baseline)) for baseline in (False, True))
+    assert beside.metrics() == plain.metrics()
+    masks = [cv2.imread(str(folder / f"masks/scene{index}.png"), cv2.IMREAD_GRAYSCALE) for index in (0, 2, 3)]
+    scores = [score(centre_prior(*mask.shape), mask) for mask in masks]
+    priors = Totals()
+    for entry in scores:
+        priors.add(entry)
+    assert beside.metrics(CENTRE) == priors.metrics()
+    assert [row["centre_mae"] for row in beside.rows] == [entry.mae for entry in scores]
+    record = beside.record()
+    assert (record["centre"], record["left_out"], record["images"]) == (priors.metrics(), 1, 3)
+    assert "centre" not in plain.record()
+    matched = match_maps(folder / "masks", folder / "masks")[0]
+    assert score_maps(matched, Settings(baseline=True)).totals[CENTRE].images == 4
+
+
+def test_the_centre_prior_is_a_hill_in_the_middle():
+    prior = centre_prior(40, 60)
+    assert (prior.shape, prior.dtype) == ((40, 60), np.uint8)
+    assert (prior == prior[::-1, ::-1]).all()
+    assert prior[20, 30] == prior.max() > 250
+    assert prior[20, 30 + 15] == pytest.approx(255 * np.exp(-0.5), abs=6)  # a quarter of a side is one standard deviation
+    assert prior[0, 0] < 10
 
 
 def test_report_files_hold_the_numbers(scenes, predictor, tmp_path):
