@@ -14,8 +14,12 @@ from ppr.methods.common.errors import UsageError
 from .. import options, output
 
 if TYPE_CHECKING:
-    from ppr.methods.common.reading.meshes import Mesh
+    from PIL import Image
 
+    from ppr.exports.mesh.meshing import Outputs
+
+STDOUT = Path("-")
+THUMBNAIL = 192  # pixels a side of a picture on a sheet
 out = click.option(
     "--out", "-o", "outs", type=options.PATH, multiple=True, help="obj, ply, stl, off or glb; repeatable; '-' is ply on stdout."
 )
@@ -25,88 +29,43 @@ mesh_format = click.option(
 )
 
 
-def write_outputs(
-    mesh: Mesh, statistics: dict[str, Any], outs: Sequence[Path], preview: Path | None, *, up: str, overwrite: bool
-) -> dict[str, Any]:
-    """Write a mesh to every path (`-` is ply on stdout) and its picture; returns the record of it."""
-    from ppr.exports.mesh.files import mesh_bytes, write_mesh
-
-    for path in outs:
-        if str(path) == "-":
-            sys.stdout.buffer.write(mesh_bytes(mesh, "ply"))
-        else:
-            write_mesh(path, mesh, overwrite=overwrite)
-    record = {"files": [str(path) for path in outs if str(path) != "-"], **statistics}
-    if preview is not None:
-        write_picture(preview, mesh, up=up, overwrite=overwrite)
-        record["preview"] = str(preview)
-    return record
-
-
-def write_picture(path: Path, mesh: Mesh, *, up: str, overwrite: bool) -> None:
-    """Three views of a mesh as a picture file."""
-    from ppr.exports.mesh.preview import views
-
-    save_picture(views(mesh, up=up), path, overwrite=overwrite)  # type: ignore[arg-type]
-
-
-def save_picture(picture: Any, path: Path, *, overwrite: bool) -> None:
-    """Write a Pillow image, whole or not at all.
+def outputs_of(outs: Sequence[Path], preview: Path | None = None, *, overwrite: bool, as_json: bool = False) -> Outputs:
+    """Where the options say that a mesh goes; refused before any work if it could not be written there after it.
 
     Raises:
-        UsageError: a suffix that is no picture format, or a file that exists.
+        UsageError: unknown suffixes, files that exist, stdout given twice, with --json, or a terminal.
     """
-    from ppr.methods.common.reading.files import atomic_path
+    from ppr.exports.mesh.meshing import Outputs
 
-    check_picture(path)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        picture.convert("RGB").save(temporary)
-
-
-def check_picture(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise UsageError(f"{path}: not a picture format", hint="one of: png, jpg, webp")
-
-
-def check_outputs(outs: Sequence[Path], preview: Path | None, *, overwrite: bool) -> None:
-    """Refuse before any work what could not be written after it.
-
-    Raises:
-        UsageError: nothing to write, unknown suffixes, files that exist, stdout given with something else, or a terminal.
-    """
-    from ppr.exports.mesh.files import WRITERS
-    from ppr.methods.common.reading.files import refuse_existing
-
-    if sum(str(path) == "-" for path in outs) > 1:
+    to_stdout = list(outs).count(STDOUT)
+    if to_stdout and as_json:
+        raise UsageError("--out - and --json both want stdout")
+    if to_stdout > 1:
         raise UsageError("--out -: given twice")
-    for path in outs:
-        if str(path) == "-":
-            if sys.stdout.buffer.isatty():
-                raise UsageError("not writing a mesh to the terminal", hint="redirect it (> chair.ply) or give --out FILE")
-        elif path.suffix.lower().removeprefix(".") not in WRITERS:
-            raise UsageError(f"--out {path}: '{path.suffix}' is no mesh format known here", hint=f"one of: {', '.join(WRITERS)}")
-        else:
-            refuse_existing(path, overwrite=overwrite)
-    if preview is not None:
-        check_picture(preview)
-        refuse_existing(preview, overwrite=overwrite)
+    if to_stdout and sys.stdout.buffer.isatty():
+        raise UsageError("not writing a mesh to the terminal", hint="redirect it (> chair.ply) or give --out FILE")
+    files = [path for path in outs if path != STDOUT]
+    outputs = Outputs(files, preview, sys.stdout.buffer if to_stdout else None, overwrite=overwrite)
+    outputs.check()
+    return outputs
 
 
-def thumbnail(mesh: Any, up: str, size: int = 192) -> Any:
-    """A small picture of a mesh."""
-    from ppr.exports.mesh.preview import render
+def write_sheet(pictures: Sequence[tuple[str, Image.Image]], path: Path, columns: int | None, *, overwrite: bool) -> None:
+    """Named pictures as one; its path goes to stdout."""
+    from ppr.methods.common.drawing.pictures import save_picture
+    from ppr.methods.imnet.pictures import sheet
 
-    return render(mesh, size, up=up)  # type: ignore[arg-type]
-
-
-def save_sheet(pictures: list[tuple[str, Any]], path: Path, columns: int | None, *, overwrite: bool) -> None:
-    """Named pictures as one; about square unless the number of columns is given. Its path goes to stdout."""
-    from ppr.methods.common.drawing.sheets import contact_sheet
-
-    labels, images = zip(*pictures, strict=True)
-    across = columns or max(1, round((1.4 * len(images)) ** 0.5))
-    save_picture(contact_sheet(images, across, labels), path, overwrite=overwrite)
+    save_picture(sheet(pictures, columns), path, overwrite=overwrite)
     click.echo(str(path))
+
+
+def check_sheet(path: Path | None, *, overwrite: bool) -> None:
+    """Refuse a picture that could not be written after the work.
+
+    Raises:
+        UsageError: no picture by its suffix, or it exists.
+    """
+    outputs_of((), path, overwrite=overwrite)
 
 
 def say(record: dict[str, Any], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import _shape_source as shape_source
+from . import _shape_source
 
 if TYPE_CHECKING:
     from ppr.methods.imnet.infer import Predictor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--field", type=click.Choice(["network", "boxes"]), default="network", show_default=True, help="Decoder, or exact chairs.")
 @click.option("--seed-grid", type=click.IntRange(1, 512), default=32, show_default=True, help="Coarse cells a side of sparse and mise.")
 @click.option("--runtimes", is_flag=True, help="Instead: points a second of the decoder in NumPy, torch and ONNX Runtime.")
-@shape_source.checkpoint
+@_shape_source.checkpoint
 @options.threads
 @options.json_lines
 @options.quiet
@@ -50,10 +50,9 @@ def bench(
     ppr imnet bench --runtimes
     """
     from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.models.field import limited
 
-    from ._surface import cpu_threads
-
-    with cpu_threads(threads):
+    with limited(threads):
         if runtimes:
             output.table(runtime_rows(Predictor.load(checkpoint), threads), as_json=as_json)
             return

@@ -11,9 +11,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options
-from . import _results as results
-from . import _shape_source as shape_source
-from . import _surface as surface
+from . import _results, _surface
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +26,9 @@ TERM = re.compile(rf"\s*([+-]?)\s*(?:({NUMBER})\s*\*)?\s*([^\s*+]+)\s*")
 @click.command()
 @click.option("--mix", required=True, metavar="EXPRESSION", help="Weighted sum of shapes, for example '0.5*12 + 0.5*seed:7'.")
 @click.option("--save-code", type=options.PATH, default=None, metavar="FILE.npy", help="Also write the code.")
-@results.out
-@results.preview
-@surface.meshing
+@_results.out
+@_results.preview
+@_surface.meshing
 def edit(
     mix: str,
     save_code: Path | None,
@@ -52,25 +50,24 @@ def edit(
     ppr imnet edit --mix '0.5*b000v00 + 0.5*b012v03' --out mix.obj
     ppr imnet edit --mix '3 + 10 - 40' --out analogy.glb --preview analogy.png
     """
-    surfacing = surface.Surfacing.of(given)
+    meshing = _surface.meshing_of(given)
     if not outs and preview is None and save_code is None:
         raise UsageError("nothing to write", hint="give --out mix.obj")
-    if as_json and any(str(path) == "-" for path in outs):
-        raise UsageError("--out - and --json both want stdout")
-    results.check_outputs(outs, preview, overwrite=overwrite)
+    outputs = _results.outputs_of(outs, preview, overwrite=overwrite, as_json=as_json)
     from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.models.codes import write_codes
+    from ppr.methods.imnet.models.field import limited
 
-    model = Predictor.load(checkpoint)
-    code = mixed(model, mix)
+    predictor = Predictor.load(checkpoint)
+    code = mixed(predictor, mix)
     if save_code is not None:
-        shape_source.save_npy(save_code, code, overwrite=overwrite)
+        write_codes(save_code, code, overwrite=overwrite)
     if not outs and preview is None:
         click.echo(str(save_code))
         return
-    with surface.cpu_threads(threads):
-        made, statistics = surfacing.of_code(model.field(code), level)
-    record = results.write_outputs(made, {"name": mix} | statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
-    results.say(record, as_json=as_json)
+    with limited(threads):
+        made = _surface.make(meshing, predictor.field(code), mix, outputs, probability=level)
+    _results.say(made.record, as_json=as_json)
 
 
 def parsed(expression: str) -> list[tuple[float, str]]:
@@ -93,11 +90,11 @@ def parsed(expression: str) -> list[tuple[float, str]]:
     return terms
 
 
-def mixed(model: Predictor, expression: str) -> NDArray[np.float32]:
+def mixed(predictor: Predictor, expression: str) -> NDArray[np.float32]:
     """The code of a weighted sum, clipped to [0, 1] where all codes lie."""
     import numpy as np
 
-    code = np.zeros(model.config.z_dim, np.float64)
+    code = np.zeros(predictor.config.z_dim, np.float64)
     for weight, shape in parsed(expression):
-        code += weight * shape_source.by_word(model, shape).code
+        code += weight * predictor.by_word(shape).code
     return np.clip(code, 0, 1).astype(np.float32)

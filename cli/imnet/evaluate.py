@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
-from . import _shape_source as shape_source
+from . import _shape_source
 
 if TYPE_CHECKING:
     from ppr.methods.common.reading.meshes import Mesh
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 )
 @click.option("--generated", type=click.IntRange(2), default=None, metavar="N", help="Instead: draw N shapes and measure their variety.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of sampled points and generated shapes.")
-@shape_source.prior
+@_shape_source.prior
 @click.option("--resolution", "-r", type=click.IntRange(16, 512), default=96, show_default=True, help="Of the meshes.")
 @click.option("--per-shape", type=options.PATH, default=None, metavar="FILE.jsonl", help="Also write each shape's numbers.")
-@shape_source.checkpoint
+@_shape_source.checkpoint
 @options.threads
 @options.overwrite
 @options.json_lines
@@ -65,19 +65,18 @@ def evaluate(
     from ppr.methods.imnet.data import load_shapes
     from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.metrics import DEFINITIONS
-
-    from ._surface import cpu_threads
+    from ppr.methods.imnet.models.field import limited
 
     if per_shape is not None:
         refuse_existing(per_shape, overwrite=overwrite)
-    model = Predictor.load(checkpoint)
+    predictor = Predictor.load(checkpoint)
     shapes = load_shapes([str(resolve(data))] if data else [])
     started = time.perf_counter()
-    with cpu_threads(threads):
+    with limited(threads):
         if generated is not None:
-            result = of_generated(model, shapes, generated, seed, prior, truncation, resolution)
+            result = of_generated(predictor, shapes, generated, seed, prior, truncation, resolution)
         else:
-            result = of_shapes(model, shapes, split, limit or 0, mesher(resolution) if with_surface else None, per_shape, seed)
+            result = of_shapes(predictor, shapes, split, limit or 0, mesher(resolution) if with_surface else None, per_shape, seed)
     output.table([result], as_json=as_json)
     for name in result:
         if name in DEFINITIONS:
@@ -98,7 +97,7 @@ def mesher(resolution: int, keep: Any = 0.001) -> Callable[[CodeField], Mesh]:
 
 
 def of_shapes(
-    model: Predictor,
+    predictor: Predictor,
     shapes: Shapes,
     split: str,
     limit: int,
@@ -111,28 +110,31 @@ def of_shapes(
 
     from ppr.methods.common.reading.files import atomic_open
     from ppr.methods.imnet.evaluate import evaluate as measure
-    from ppr.methods.imnet.evaluate import load_indices, summary
+    from ppr.methods.imnet.evaluate import load_indices
 
     indices = load_indices(shapes, split, limit)
-    records = []
+    records: list[dict[str, object]] = []
     with output.progress("evaluate", len(indices)) as advance:
-        for record in measure(model, shapes, indices, mesh_of=mesh_of, seed=seed):
+
+        def measured(record: dict[str, object]) -> None:
             records.append(record)
             advance()
+
+        means = measure(predictor, shapes, indices, mesh_of=mesh_of, seed=seed, each=measured)
     if per_shape is not None:
         with atomic_open(per_shape) as stream:
             stream.write("".join(json.dumps(output.finite(record)) + "\n" for record in records).encode())
-    return {"split": split} | summary(records)
+    return {"split": split} | means
 
 
 def of_generated(
-    model: Predictor, shapes: Shapes, count: int, seed: int, prior: str | None, truncation: float, resolution: int
+    predictor: Predictor, shapes: Shapes, count: int, seed: int, prior: str | None, truncation: float, resolution: int
 ) -> dict[str, Any]:
     """Quality and variety of generated shapes against held-out ones, or training ones where none are held out."""
     from ppr.methods.imnet.evaluate import evaluate_generation, load_indices, true_surface
 
     split = "held-out" if len(shapes.held_out) else "train"
     reference = [true_surface(shapes, int(index), seed).points[:1024] for index in load_indices(shapes, split, count)]
-    codes = model.sample(count, seed, truncation=truncation, kind=prior)
-    result = evaluate_generation(codes, model, mesher(resolution, "all"), reference)
-    return {"prior": prior or model.default_prior} | result
+    codes = predictor.sample(count, seed, truncation=truncation, kind=prior)
+    result = evaluate_generation(predictor, codes, mesher(resolution, "all"), reference)
+    return {"prior": prior or predictor.default_prior} | result

@@ -9,11 +9,11 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import _shape_source as shape_source
+from . import _shape_source
 
 
 @click.command()
-@shape_source.checkpoint
+@_shape_source.checkpoint
 @click.option("--shape", default=None, metavar="NAME|INDEX", help="Put this shape into the file, which then takes points alone.")
 @click.option("--occupancy/--logits", default=True, show_default=True, help="Values in (0, 1), or what a network of logits gives.")
 @click.option("--half", is_flag=True, help="safetensors: store float16.")

@@ -14,9 +14,7 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options
-from . import _results as results
-from . import _shape_source as shape_source
-from . import _surface as surface
+from . import _results, _shape_source, _surface
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,10 +36,10 @@ if TYPE_CHECKING:
 @click.option(
     "--box", nargs=2, type=float, default=None, metavar="LOW HIGH", help="The cube to look in. [default: the file's, else -0.5 0.5]"
 )
-@results.out
-@results.preview
-@surface.extraction
-@surface.finishing
+@_results.out
+@_results.preview
+@_surface.extraction
+@_surface.finishing
 @options.threads
 @options.overwrite
 @options.json_lines
@@ -74,13 +72,9 @@ def extract(
         raise UsageError("nothing to write", hint="give --out part.obj")
     if box is not None and not box[0] < box[1]:
         raise UsageError(f"--box {box[0]:g} {box[1]:g}: the first is not below the second")
-    if as_json and any(str(path) == "-" for path in outs):
-        raise UsageError("--out - and --json both want stdout")
-    results.check_outputs(outs, preview, overwrite=overwrite)
-    surfacing = surface.Surfacing.of(given)
-    import dataclasses
-
-    from ppr.exports.mesh.extract import field_normals
+    outputs = _results.outputs_of(outs, preview, overwrite=overwrite, as_json=as_json)
+    meshing = _surface.meshing_of(given)
+    from dataclasses import replace
 
     if onnx_path is not None:
         field, own = onnx_field(onnx_path, code, threads)
@@ -93,14 +87,10 @@ def extract(
     if negate:
         positive, at = field, -asked
         field = lambda points: -positive(points)  # noqa: E731
-    step = (where[1] - where[0]) / surfacing.resolution / 4
-    normals = (lambda points: field_normals(field, points, step)) if surfacing.finish.normals else None
-    extracted = surfacing.extract(field, level=at, normals=normals, box=where)
+    meshing = replace(meshing, extraction=replace(meshing.extraction, level=at, box=where))
     name = onnx_path.stem if onnx_path is not None else str(field_name)
-    statistics = {"name": name, "level": asked} | dataclasses.asdict(extracted.stats)
-    mesh, statistics = surface.finished(surfacing.finish, extracted.mesh, statistics)
-    record = results.write_outputs(mesh, statistics, outs, preview, up=surfacing.finish.up, overwrite=overwrite)
-    results.say(record, as_json=as_json)
+    made = _surface.make(meshing.of_function, field, name, outputs)
+    _results.say(made.record | {"level": asked}, as_json=as_json)
 
 
 def python_field(name: str) -> Field:
@@ -165,7 +155,9 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
     if len(names) == 2:
         if code is None:
             raise UsageError(f"{path}: takes a code, too", hint=f"give --code FILE.npy for its input '{names[1]}'")
-        feed[names[1]] = shape_source.only(list(shape_source.read_codes(code)), str(code)).code
+        from ppr.methods.imnet.models.codes import only
+
+        feed[names[1]] = only(list(_shape_source.read_codes(code)), str(code)).code
         wanted = session.get_inputs()[1].shape
         if len(wanted) == 2:
             feed[names[1]] = feed[names[1]][None]

@@ -10,20 +10,18 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from . import _results as results
-from . import _shape_source as shape_source
-from . import _surface as surface
+from . import _results, _shape_source, _surface
 
 
 @click.command()
 @click.option("-n", "count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes the shapes; the first n are the same for any n.")
-@shape_source.prior
+@_shape_source.prior
 @click.option("--out", "-o", type=options.PATH, default=None, metavar="DIR|FILE.npy", help="Meshes into a folder, or the codes as npy.")
-@results.mesh_format
+@_results.mesh_format
 @click.option("--contact", type=options.PATH, default=None, metavar="SHEET.png", help="A picture of all of them.")
 @click.option("--columns", type=click.IntRange(1, 100), default=None, help="Of the contact sheet.")
-@surface.meshing
+@_surface.meshing
 def generate(
     count: int,
     seed: int,
@@ -47,48 +45,43 @@ def generate(
     ppr imnet generate -n 100 --truncation 0.7 | ppr imnet mesh --batch --out 'out/{i:03d}.glb'
     ppr imnet generate -n 64 --seed 3 --out chairs/ --format ply --resolution 64
     """
-    surfacing = surface.Surfacing.of(given)
-    if contact is not None:
-        results.check_outputs([], contact, overwrite=overwrite)
+    meshing = _surface.meshing_of(given)
+    _results.check_sheet(contact, overwrite=overwrite)
     as_codes = out is not None and out.suffix == ".npy"
     folder = out if out is not None and not as_codes else None
     if out is not None and not as_codes and out.suffix:
         raise UsageError(f"--out {out}: a folder, or .npy for the codes", hint="`ppr imnet mesh --seed 7 --out chair.obj` makes one mesh")
-    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.exports.mesh.preview import render
     from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.models.codes import write_codes
+    from ppr.methods.imnet.models.field import limited
 
-    model = Predictor.load(checkpoint)
-    codes = model.sample(count, seed, truncation=truncation, kind=prior)
+    predictor = Predictor.load(checkpoint)
+    codes = predictor.sample(count, seed, truncation=truncation, kind=prior)
     if as_codes and out is not None:
-        shape_source.save_npy(out, codes, overwrite=overwrite)
+        write_codes(out, codes, overwrite=overwrite)
         click.echo(str(out))
     if folder is None and contact is None:
         if not as_codes:
             for index, code in enumerate(codes):
-                shape_source.write_code_line(f"seed-{seed}-{index:04d}", code)
+                _shape_source.write_code_line(f"seed-{seed}-{index:04d}", code)
         return 0
     batch, pictures = output.Batch(), []
-    with output.progress("generate", count) as advance, surface.cpu_threads(threads):
+    with output.progress("generate", count) as advance, limited(threads):
         for index, code in enumerate(codes):
             try:
-                target = [folder / f"{index:04d}.{format}"] if folder else []
-                for path in target:
-                    refuse_existing(path, overwrite=overwrite)
-                made, statistics = surfacing.of_code(model.field(code), level)
-                up = surfacing.finish.up
-                record = results.write_outputs(
-                    made, {"name": f"seed-{seed}-{index:04d}"} | statistics, target, None, up=up, overwrite=overwrite
-                )
+                outputs = _results.outputs_of([folder / f"{index:04d}.{format}"] if folder else [], overwrite=overwrite)
+                made = _surface.make(meshing, predictor.field(code), f"seed-{seed}-{index:04d}", outputs, probability=level)
                 batch.done += 1
                 if folder:
-                    results.say({"i": index} | record, as_json=as_json)
+                    _results.say({"i": index} | made.record, as_json=as_json)
                 if contact is not None:
-                    pictures.append((str(index), results.thumbnail(made, up)))
+                    pictures.append((str(index), render(made.mesh, _results.THUMBNAIL, up=meshing.finish.up)))
             except UsageError:
                 raise
             except PprError as error:
                 batch.failure(PprError(f"shape {index}: {error.message}", hint=error.hint))
             advance()
     if contact is not None and pictures:
-        results.save_sheet(pictures, contact, columns, overwrite=overwrite)
+        _results.write_sheet(pictures, contact, columns, overwrite=overwrite)
     return batch.exit_code()

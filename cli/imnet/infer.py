@@ -12,10 +12,8 @@ from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from ..inputs import expand
-from . import _results as results
-from . import _shape_source as shape_source
-from . import _surface as surface
-from .encode import encoded, input_suffixes
+from . import _results, _shape_source, _surface
+from .encode import encoded
 
 SUFFIX = ".imnet"
 
@@ -23,13 +21,13 @@ SUFFIX = ".imnet"
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE|DIR|GLOB...")
 @options.out("Folder for the results. [default: beside each input, as NAME.imnet.obj]")
-@results.mesh_format
+@_results.mesh_format
 @click.option("--save-code", is_flag=True, help="Also write each code as .npy.")
 @click.option("--preview", "with_preview", is_flag=True, help="Also write a picture of each mesh.")
-@shape_source.image_checkpoint
+@_shape_source.image_checkpoint
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first bad file.")
-@surface.meshing
+@_surface.meshing
 def infer(
     inputs: tuple[str, ...],
     out: Path | None,
@@ -52,31 +50,34 @@ def infer(
     ppr imnet infer scan.binvox photo.png --out rebuilt/ --format glb
     ppr imnet infer voxels/ --out rebuilt/ --save-code --json | jq '.faces'
     """
-    surfacing = surface.Surfacing.of(given)
+    meshing = _surface.meshing_of(given)
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
+    from ppr.exports.mesh.meshing import Outputs
     from ppr.methods.common.reading.files import refuse_existing
-    from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.infer import Predictor, input_suffixes
+    from ppr.methods.imnet.models.codes import write_codes
+    from ppr.methods.imnet.models.field import limited
 
     batch, started = output.Batch(fail_fast=fail_fast), time.perf_counter()
     items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure)
-    model = Predictor.load(checkpoint, image_checkpoint)
-    with output.progress("infer", len(items)) as advance, surface.cpu_threads(threads):
-        for item, code in encoded(model, items, batch):
+    predictor = Predictor.load(checkpoint, image_checkpoint)
+    with output.progress("infer", len(items)) as advance, limited(threads):
+        for item, code in encoded(predictor, items, batch):
             try:
                 folder = out if out is not None else item.root.parent if item.root.is_file() else item.root
                 stem = folder / Path(item.relative).parent / (Path(item.relative).stem + SUFFIX)
                 target, picture, code_path = (stem.with_name(stem.name + suffix) for suffix in (f".{format}", ".png", ".npy"))
-                for path in [target, *([picture] if with_preview else []), *([code_path] if save_code else [])]:
-                    refuse_existing(path, overwrite=overwrite)
-                made, statistics = surfacing.of_code(model.field(code), level)
-                up, preview = surfacing.finish.up, picture if with_preview else None
-                statistics = {"input": item.name, "name": Path(item.relative).stem} | statistics
-                record = results.write_outputs(made, statistics, [target], preview, up=up, overwrite=overwrite)
+                outputs = Outputs([target], picture if with_preview else None, overwrite=overwrite)
+                outputs.check()
                 if save_code:
-                    shape_source.save_npy(code_path, code, overwrite=overwrite)
+                    refuse_existing(code_path, overwrite=overwrite)
+                made = _surface.make(meshing, predictor.field(code), Path(item.relative).stem, outputs, probability=level)
+                record = {"input": item.name} | made.record
+                if save_code:
+                    write_codes(code_path, code, overwrite=overwrite)
                     record["code"] = str(code_path)
-                results.say(record, as_json=as_json)
+                _results.say(record, as_json=as_json)
             except PprError as error:
                 batch.done -= 1
                 batch.failure(PprError(f"{item.name}: {error.message}", hint=error.hint))

@@ -12,15 +12,14 @@ import click
 from ppr.methods.common.errors import PprError
 
 from .. import options, output
-from . import _results as results
-from . import _shape_source as shape_source
+from . import _results, _shape_source
 
 if TYPE_CHECKING:
     from ppr.exports.mesh.extract import Extraction
     from ppr.methods.common.reading.meshes import Mesh
     from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.field import CodeField
-    from ppr.methods.imnet.models.latent_map import Plane
+    from ppr.methods.imnet.pictures import Plane
 
 #: Of a map: side of a thumbnail in pixels, cells along its longer side, cells a side of a thumbnail's mesh.
 MAP_TILE, MAP_CELLS, MAP_RESOLUTION = 96, 8, 32
@@ -46,7 +45,7 @@ SHEET_RESOLUTION = 64
     default=None,
     help=f"Of the pictures' meshes. [default: {SHEET_RESOLUTION}; {MAP_RESOLUTION} on the map]",
 )
-@shape_source.checkpoint
+@_shape_source.checkpoint
 @options.overwrite
 @options.json_lines
 @options.quiet
@@ -73,14 +72,16 @@ def list_shapes(
     ppr imnet list --json --match b012 | jq -r .name
     """
     for picture in (contact, latent_map):
-        results.check_outputs([], picture, overwrite=overwrite)
+        _results.check_sheet(picture, overwrite=overwrite)
     from ppr.exports.mesh.extract import Extraction
     from ppr.methods.imnet.infer import Predictor
-    from ppr.methods.imnet.models.latent_map import principal_plane
+    from ppr.methods.imnet.pictures import principal_plane
 
-    model = Predictor.load(checkpoint)
-    found = [(index, name) for index, name in enumerate(model.bank.names) if any(text in name for text in match or ("",))][::every][:limit]
-    plane = principal_plane(model.bank.codes[[index for index, _name in found]]) if latent_map is not None and found else None
+    predictor = Predictor.load(checkpoint)
+    found = [(index, name) for index, name in enumerate(predictor.bank.names) if any(text in name for text in match or ("",))][::every][
+        :limit
+    ]
+    plane = principal_plane(predictor.bank.codes[[index for index, _name in found]]) if latent_map is not None and found else None
     if as_json:
         for row, (index, name) in enumerate(found):
             place = {} if plane is None else {"map": [round(value, 6) for value in plane.positions[row].tolist()]}
@@ -91,23 +92,23 @@ def list_shapes(
         output.note(f"no shape's name contains {' or '.join(match)}")
         return 0
     batch = output.Batch()
-    level = model.decoder.level
+    level = predictor.decoder.level
     if contact is not None:
         settings = Extraction(resolution=resolution or SHEET_RESOLUTION, level=level, refine=1)
-        pictures = thumbnails(model, found, settings, batch)
+        pictures = thumbnails(predictor, found, settings, batch)
         if pictures:
             drawn = [(name, pictures[index]) for index, name in found if index in pictures]
-            results.save_sheet(drawn, contact, columns, overwrite=overwrite)
+            _results.write_sheet(drawn, contact, columns, overwrite=overwrite)
     if latent_map is not None and plane is not None:
         cells = resolution or MAP_RESOLUTION
         # Half as many seed cells as cells: with as many, nearly all that is asked for would be the seed grid.
         settings = Extraction(resolution=cells, level=level, refine=0, seed_grid=cells // 2)
-        draw_map(model, found, plane, settings, batch, latent_map, columns or MAP_CELLS, overwrite=overwrite)
+        write_map(predictor, found, plane, settings, batch, latent_map, columns or MAP_CELLS, overwrite=overwrite)
     return batch.exit_code()
 
 
-def draw_map(
-    model: Predictor,
+def write_map(
+    predictor: Predictor,
     found: list[tuple[int, str]],
     plane: Plane,
     settings: Extraction,
@@ -118,32 +119,29 @@ def draw_map(
     overwrite: bool,
 ) -> None:
     """Write the map of shapes; a shape without a surface leaves its cell empty. The path goes to stdout."""
-    from PIL import Image
-
-    from ppr.methods.common.drawing.sheets import contact_sheet
-    from ppr.methods.imnet.models.latent_map import grid
+    from ppr.methods.common.drawing.pictures import save_picture
+    from ppr.methods.imnet.pictures import draw_map, grid
 
     laid = grid(plane.positions, across)
-    shown = {cell: found[row] for cell, row in laid.shapes.items()}
-    pictures = thumbnails(model, shown.values(), settings, batch, MAP_TILE)
-    empty = Image.new("RGB", (MAP_TILE, MAP_TILE), "white")
-    tiles = {cell: pictures.get(index, empty) for cell, (index, _name) in shown.items()}
-    cells = [tiles.get((row, column), empty) for row in range(laid.rows) for column in range(laid.columns)]
-    results.save_picture(contact_sheet(cells, laid.columns), path, overwrite=overwrite)
+    pictures = thumbnails(predictor, [found[row] for row in laid.shapes.values()], settings, batch, MAP_TILE)
+    drawn = {row: pictures[found[row][0]] for row in laid.shapes.values() if found[row][0] in pictures}
+    save_picture(draw_map(drawn, laid, MAP_TILE), path, overwrite=overwrite)
     click.echo(str(path))
     across_share, up_share = plane.explained
-    output.note(f"{len(shown)} of {len(found)} shapes; {across_share:.0%} of the codes' variance lie along x, {up_share:.0%} along y")
+    output.note(f"{len(laid.shapes)} of {len(found)} shapes; {across_share:.0%} of the codes' variance lie along x, {up_share:.0%} along y")
 
 
 def thumbnails(
-    model: Predictor, shapes: Iterable[tuple[int, str]], settings: Extraction, batch: output.Batch, size: int = 192
+    predictor: Predictor, shapes: Iterable[tuple[int, str]], settings: Extraction, batch: output.Batch, size: int = 192
 ) -> dict[int, Any]:
     """Small pictures of shapes by their number; one without a surface is reported and left out."""
+    from ppr.exports.mesh.preview import render
+
     named, pictures = list(shapes), {}
     with output.progress("list", len(named)) as advance:
         for index, name in named:
             try:
-                pictures[index] = results.thumbnail(small_mesh(model.field(model.bank.codes[index]), settings), "y", size)
+                pictures[index] = render(small_mesh(predictor.field(predictor.bank.codes[index]), settings), size)
             except PprError as error:
                 batch.failure(PprError(f"{name}: {error.message}", hint=error.hint))
             advance()

@@ -13,22 +13,22 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import output
-from . import _results as results
-from . import _shape_source as shape_source
-from . import _surface as surface
+from . import _results, _shape_source, _surface
 
 if TYPE_CHECKING:
+    from ppr.exports.mesh.meshing import Meshing
     from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.models.codes import NamedCode
 
 
 @click.command()
-@shape_source.one_shape
-@shape_source.prior
+@_shape_source.one_shape
+@_shape_source.prior
 @click.option("--batch", is_flag=True, help="A mesh of every code in --code (default: stdin); --out has {i} or {name}.")
-@results.out
-@results.preview
-@shape_source.image_checkpoint
-@surface.meshing
+@_results.out
+@_results.preview
+@_shape_source.image_checkpoint
+@_surface.meshing
 def mesh(
     batch: bool,
     outs: tuple[Path, ...],
@@ -53,23 +53,19 @@ def mesh(
     """
     if not outs and preview is None:
         raise UsageError("nothing to write", hint="give --out chair.obj")
-    if as_json and any(str(path) == "-" for path in outs):
-        raise UsageError("--out - and --json both want stdout")
-    if not batch:
-        results.check_outputs(outs, preview, overwrite=overwrite)
-    surfacing = surface.Surfacing.of(given)
+    outputs = None if batch else _results.outputs_of(outs, preview, overwrite=overwrite, as_json=as_json)
+    meshing = _surface.meshing_of(given)
     from ppr.methods.imnet.infer import Predictor
+    from ppr.methods.imnet.models.field import limited
 
-    model = Predictor.load(checkpoint, image_checkpoint)
-    with surface.cpu_threads(threads):
-        if batch:
-            codes = shape_source.read_codes(batch_source(given))
-            return mesh_all(model, surfacing, codes, outs, preview, level, overwrite=overwrite, as_json=as_json)
-        shape = shape_source.resolve(model, given, truncation=truncation, prior=prior)
-        made, statistics = surfacing.of_code(model.field(shape.code), level)
-        up = surfacing.finish.up
-        record = results.write_outputs(made, {"name": shape.name} | statistics, outs, preview, up=up, overwrite=overwrite)
-        results.say(record, as_json=as_json)
+    predictor = Predictor.load(checkpoint, image_checkpoint)
+    with limited(threads):
+        if outputs is None:
+            codes = _shape_source.read_codes(batch_source(given))
+            return mesh_all(predictor, meshing, codes, outs, preview, level, overwrite=overwrite, as_json=as_json)
+        shape = _shape_source.resolve(predictor, given, truncation=truncation, prior=prior)
+        made = _surface.make(meshing, predictor.field(shape.code), shape.name, outputs, probability=level)
+        _results.say(made.record, as_json=as_json)
     return 0
 
 
@@ -86,9 +82,9 @@ def batch_source(given: dict[str, Any]) -> Path:
 
 
 def mesh_all(
-    model: Predictor,
-    surfacing: surface.Surfacing,
-    codes: Iterable[shape_source.Named],
+    predictor: Predictor,
+    meshing: Meshing,
+    codes: Iterable[NamedCode],
     outs: tuple[Path, ...],
     preview: Path | None,
     level: float,
@@ -106,14 +102,11 @@ def mesh_all(
     started, counted = time.perf_counter(), output.Batch()
     for index, shape in enumerate(codes):
         try:
-            targets = [filled(path, index, shape.name) for path in outs]
             picture = filled(preview, index, shape.name) if preview else None
-            results.check_outputs(targets, picture, overwrite=overwrite)
-            made, statistics = surfacing.of_code(model.field(shape.code), level)
-            up = surfacing.finish.up
-            record = results.write_outputs(made, {"name": shape.name} | statistics, targets, picture, up=up, overwrite=overwrite)
+            outputs = _results.outputs_of([filled(path, index, shape.name) for path in outs], picture, overwrite=overwrite)
+            made = _surface.make(meshing, predictor.field(shape.code), shape.name, outputs, probability=level)
             counted.done += 1
-            results.say({"i": index} | record, as_json=as_json)
+            _results.say({"i": index} | made.record, as_json=as_json)
         except UsageError:
             raise
         except PprError as error:

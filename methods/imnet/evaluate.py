@@ -22,22 +22,49 @@ SURFACE_POINTS = 30_000  # fewer, and two samples of one surface lie further tha
 
 
 def evaluate(
-    model: Predictor, shapes: Shapes, indices: Index, *, mesh_of: MeshOf | None = None, retrieval: bool = True, seed: int = 0
+    predictor: Predictor,
+    shapes: Shapes,
+    indices: Index,
+    *,
+    mesh_of: MeshOf | None = None,
+    retrieval: bool = True,
+    seed: int = 0,
+    each: Callable[[dict[str, object]], object] = lambda _record: None,
+) -> dict[str, float]:
+    """Rebuild shapes from their voxels and compare; means over the shapes.
+
+    Args:
+        indices: of the shapes.
+        mesh_of: makes a mesh of a field, for what compares surfaces.
+        retrieval: look for the most similar training shape, the baseline to beat.
+        each: told of every shape's record when it is measured.
+
+    Returns:
+        see `summary`.
+    """
+    records = []
+    for record in measure(predictor, shapes, indices, mesh_of=mesh_of, retrieval=retrieval, seed=seed):
+        records.append(record)
+        each(record)
+    return summary(records)
+
+
+def measure(
+    predictor: Predictor, shapes: Shapes, indices: Index, *, mesh_of: MeshOf | None = None, retrieval: bool = True, seed: int = 0
 ) -> Iterator[dict[str, object]]:
     """One record a shape: IoU and MSE at 64^3; with `mesh_of` also Chamfer distance, normal consistency, F-score and watertightness.
 
-    With `retrieval`, `nearest_iou` is the IoU of the training shape most similar to it by IoU, the baseline to beat.
+    With `retrieval`, `nearest_iou` is the IoU of the training shape most similar to it by IoU.
     """
     centres = voxel_centres(SIDE)
     packed = np.stack([np.packbits(shapes.voxels(int(i))) for i in shapes.train]) if retrieval else None
     for index in indices:
         truth = shapes.voxels(int(index))
-        code = model.encode([truth])[0]
-        field = model.field(code)
+        field = predictor.field(predictor.encode([truth])[0])
         values = field(centres)
         record: dict[str, object] = {"name": shapes.name(int(index))}
-        record["iou"] = metrics.iou(values > model.decoder.level, truth.reshape(-1))
-        record["mse"] = float(np.mean((occupancy(values, model) - truth.reshape(-1)) ** 2))
+        record["iou"] = metrics.iou(values > predictor.decoder.level, truth.reshape(-1))
+        record["mse"] = float(np.mean((occupancy(values, predictor) - truth.reshape(-1)) ** 2))
         if packed is not None:
             others = packed if index not in shapes.train else packed[shapes.train != index]
             if len(others):
@@ -47,9 +74,9 @@ def evaluate(
         yield record
 
 
-def occupancy(values: NDArray[np.float32], model: Predictor) -> NDArray[np.float32]:
+def occupancy(values: NDArray[np.float32], predictor: Predictor) -> NDArray[np.float32]:
     """Field values as probabilities in [0, 1]."""
-    if model.config.output == "logit":
+    if predictor.config.output == "logit":
         return (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)
     return np.clip(values, 0, 1)
 
@@ -118,7 +145,7 @@ def summary(records: Sequence[dict[str, object]]) -> dict[str, float]:
 
 
 def evaluate_generation(
-    codes: NDArray[np.float32], model: Predictor, mesh_of: MeshOf, reference: Sequence[metrics.Float], *, points: int = 1024
+    predictor: Predictor, codes: NDArray[np.float32], mesh_of: MeshOf, reference: Sequence[metrics.Float], *, points: int = 1024
 ) -> dict[str, float]:
     """Quality and variety of generated shapes.
 
@@ -134,14 +161,14 @@ def evaluate_generation(
     clouds, dominant = [], 0
     for code in codes:
         try:
-            mesh = mesh_of(model.field(code))
+            mesh = mesh_of(predictor.field(code))
         except PprError:
             continue
         clouds.append(sample_surface(mesh, points, 0)[0])
         dominant += largest_share(mesh) >= 0.9
     if len(clouds) < 2:
         raise PprError(f"only {len(clouds)} of {len(codes)} generated shapes have a surface", hint="use another --prior or --truncation")
-    known = {row.tobytes() for row in model.bank.codes}
+    known = {row.tobytes() for row in predictor.bank.codes}
     table = metrics.chamfer_table(clouds, list(reference))
     return {
         "shapes": float(len(codes)),

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import PprError
+from ..common.errors import PprError, UsageError
 from ..common.running.checkpoint import load_arrays
+from ..common.running.embedded import Embedded
 from .config import METHOD, network_config
 from .models.bank import Bank
+from .models.codes import NamedCode, only, read_codes
 from .models.field import CodeField, Decoder, check_code
 from .weights import EMBEDDED
 
@@ -47,16 +49,84 @@ class Predictor:
             ) from error
 
     @classmethod
-    def load(cls, checkpoint: str, image_checkpoint: Path | None = None) -> Predictor:
-        """A checkpoint file, or an embedded model by name; NAME.encoder and NAME.image.safetensors beside it belong to it.
+    def load(cls, model: str | Path, image_model: str | Path | None = None) -> Predictor:
+        """An embedded model by name, a checkpoint or a run; NAME.encoder and NAME.image.safetensors beside NAME.safetensors belong to it.
+
+        Args:
+            image_model: another image encoder, a checkpoint or a run.
 
         Raises:
-            UsageError: neither.
+            UsageError: there is no such model.
             PprError: a file that is no checkpoint of this method.
         """
-        path = EMBEDDED.find(checkpoint)
+        path = EMBEDDED.find(model)
         encoder, image = (path.with_suffix(f".{part}.safetensors") for part in ("encoder", "image"))
-        return cls(path, encoder if encoder.exists() else None, image_checkpoint or (image if image.exists() else None))
+        if image_model is not None:
+            image = Embedded().find(image_model)
+        return cls(path, encoder if encoder.exists() else None, image if image.exists() else None)
+
+    def known(self, shape: str | None = None) -> NamedCode:
+        """A shape of the bank by name or number; None is the one that the checkpoint names to be shown, else the first.
+
+        Raises:
+            UsageError: there is no such shape.
+            PprError: the checkpoint holds no shapes.
+        """
+        wanted = self.meta.notes.get("default_shape", "0") if shape is None else shape
+        index = self.bank.index(wanted)
+        return NamedCode(self.bank.names[index], self.bank.codes[index])
+
+    def drawn(self, seed: int, *, truncation: float = 1.0, prior: str | None = None) -> NamedCode:
+        """The first new shape of a seed; see `sample`."""
+        return NamedCode(f"seed-{seed}", self.sample(1, seed, truncation=truncation, kind=prior)[0])
+
+    def by_word(self, word: str) -> NamedCode:
+        """A shape of an argument: name or number of a known one, `seed:S`, or a file (.npy code, voxels, mesh, picture).
+
+        Raises:
+            UsageError, PprError: there is no such shape or file.
+        """
+        kind, separator, rest = word.partition(":")
+        if kind == "seed" and separator:
+            if not rest.isdigit():
+                raise UsageError(f"{word}: a seed is a number", hint="for example seed:7")
+            return self.drawn(int(rest))
+        path = Path(word)
+        if path.suffix and path.exists():
+            return only(list(read_codes(path)), word) if path.suffix == ".npy" else self.read(path)
+        return self.known(word)
+
+    def read(self, path: Path, content: bytes | None = None) -> NamedCode:
+        """The shape in a file: a picture by the image encoder, voxels or a mesh by the voxel encoder.
+
+        Args:
+            content: of a picture that lies elsewhere, in an archive or a pipe.
+
+        Raises:
+            UsageError: none of them, by its suffix.
+            PprError: a file that cannot be read or holds no shape; solids that do not lie on disk; no such encoder.
+        """
+        from ..common.reading import images
+        from .shapes.shape_files import check_suffix
+
+        check_suffix(path, input_suffixes())
+        if path.suffix.lower() in images.SUFFIXES:
+            return self.read_picture(path, content)
+        if content is not None:
+            raise PprError(f"{path}: voxels and meshes are read from files on disk, not from archives", hint="unpack it first")
+        return self.read_solid(path)
+
+    def read_solid(self, path: Path) -> NamedCode:
+        """The shape of voxels or of a mesh; see `read`."""
+        from .shapes.shape_files import encoder_grid
+
+        return NamedCode(path.stem, self.encode([encoder_grid(path)])[0])
+
+    def read_picture(self, path: Path, content: bytes | None = None) -> NamedCode:
+        """The shape in a picture, whatever its suffix; see `read`."""
+        from .shapes.views import load_view
+
+        return NamedCode(path.stem, self.encode_image(load_view(path if content is None else content, str(path))))
 
     @cached_property
     def bank(self) -> Bank:
@@ -108,7 +178,7 @@ class Predictor:
 
     def code(self, shape: str) -> Float:
         """Code of a known shape, float32 [z]."""
-        return self.bank.codes[self.bank.index(shape)]
+        return self.known(shape).code
 
     def field(self, code: NDArray[np.floating]) -> CodeField:
         """The implicit field of a code."""
@@ -157,3 +227,11 @@ class Predictor:
         with torch.inference_mode():
             code = self._image_encoder(torch.from_numpy(view[None]))[0].numpy()
         return check_code(code, self.config.z_dim)
+
+
+def input_suffixes() -> frozenset[str]:
+    """Of the files that a shape can be read from."""
+    from ..common.reading import images
+    from .shapes.shape_files import SUFFIXES
+
+    return frozenset(SUFFIXES) | frozenset(images.SUFFIXES)

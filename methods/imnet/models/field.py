@@ -150,6 +150,14 @@ class CodeField:
                 self.layers.append(_Layer(weight, hidden, bias))
         self._idle: list[_Workspace] = []  # one a thread in the end; append and pop are atomic
 
+    def value_of(self, probability: float) -> float:
+        """The field's value where the occupancy probability is `probability`."""
+        return self.decoder.value_of(probability)
+
+    def probability_of(self, value: float) -> float:
+        """The occupancy probability a field value stands for."""
+        return self.decoder.probability_of(value)
+
     def __call__(self, points: Float) -> Float:
         values = np.empty(len(points), np.float32)
 
@@ -222,8 +230,8 @@ class CodeField:
 
 
 @contextlib.contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Inside the block fields use that many cores."""
+def limited(threads: int | None) -> Iterator[None]:
+    """Inside the block fields use that many cores; None for all there are."""
     token = _threads.set(threads)
     try:
         yield

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...common.reading.sources import Source
 from . import occupancy, voxel_files
 from .hdf5 import FINE
 from .voxel_files import Grids, open_grids
-from .voxels import Bool, fill_holes, to_side
+from .voxels import SIDE, Bool, fill_holes, max_pool, resample, to_side
 
 SUFFIXES = (*meshes.SUFFIXES, *voxel_files.SUFFIXES)
 
@@ -61,6 +61,32 @@ class Solid:
     doubtful: bool = False
     native_side: int = 0
     filled: float = 0.0
+
+
+def encoder_grid(path: Path) -> Bool:
+    """A voxel file, or a mesh that is normalised and voxelised, as the grid bool [64, 64, 64] that the encoder sees.
+
+    Raises:
+        UsageError: neither by its suffix.
+        PprError: a file that cannot be read or holds no solid.
+    """
+    check_suffix(path, SUFFIXES)
+    if path.suffix.lower() in meshes.SUFFIXES:
+        solid = occupancy.voxelise(occupancy.normalise(meshes.read_mesh(path)), FINE)
+        occupancy.check(solid, str(path), strict=False)
+        return max_pool(solid.occupied, FINE // SIDE)
+    return resample(voxel_files.read_voxels(path), SIDE).occupied
+
+
+def check_suffix(path: PurePath, known: Iterable[str]) -> None:
+    """Refuse a file by its name.
+
+    Raises:
+        UsageError: its suffix is none of those known; the hint lists them.
+    """
+    if path.suffix.lower() not in known:
+        names = ", ".join(sorted(suffix.removeprefix(".") for suffix in known))
+        raise UsageError(f"{path}: '{path.suffix}' is no format known here", hint=f"one of: {names}")
 
 
 def grids_in(file: ShapeFile) -> int | None:

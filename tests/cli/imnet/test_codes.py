@@ -12,7 +12,7 @@ from PIL import Image
 
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.reading.meshes import read_mesh
-from ppr.methods.imnet.models.latent_map import grid
+from ppr.methods.imnet.pictures import grid
 
 SMALL = ("--resolution", "40", "--refine", "1")
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_arrays, load_checkpoint, read_header, save_checkpoint
 from ppr.methods.imnet.config import NetworkConfig
-from ppr.methods.imnet.infer import Predictor
+from ppr.methods.imnet.infer import Predictor, input_suffixes
 from ppr.methods.imnet.models.bank import Bank
+from ppr.methods.imnet.models.svr import SingleView
 from ppr.methods.imnet.network import AutoEncoder
 
 Z = 6
@@ -216,8 +217,65 @@ def test_the_encoder_may_be_in_a_file_of_its_own(tmp_path, path, network, codes)
     np.testing.assert_array_equal(Predictor(decoder, path).encode([grid]), Predictor(path).encode([grid]))
 
 
-@pytest.mark.parametrize("image", [None, "absent.safetensors"])
-def test_a_model_without_image_encoder_says_so(path, tmp_path, image):
-    model = Predictor.load(str(path), tmp_path / image if image else None)
+def test_a_model_without_image_encoder_says_so(path):
     with pytest.raises(PprError, match="no image encoder belongs to it"):
-        model.encode_image(np.zeros((1, 128, 128), np.float32))
+        Predictor.load(path).encode_image(np.zeros((1, 128, 128), np.float32))
+
+
+def test_an_image_encoder_that_is_not_there_is_found_out_at_once(path, tmp_path):
+    with pytest.raises(UsageError, match=r"absent\.safetensors: no such file or model"):
+        Predictor.load(path, tmp_path / "absent.safetensors")
+
+
+def test_a_run_is_a_model_and_an_image_encoder_too(path, tmp_path):
+    torch.manual_seed(1)
+    view = np.random.default_rng(0).random((1, 128, 128)).astype(np.float32)
+    encoder = SingleView(Z, 4).eval()
+    for run in ("model", "image"):
+        (tmp_path / run).mkdir()
+    path.rename(tmp_path / "model" / "best.safetensors")
+    save_checkpoint(tmp_path / "image" / "last.safetensors", encoder.state_dict(), Meta(method="imnet-svr", arch="svr"))
+    predictor = Predictor.load(tmp_path / "model", tmp_path / "image")
+    assert predictor.bank.names == NAMES
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(view[None]))[0].numpy()
+    np.testing.assert_allclose(predictor.encode_image(view), expected, atol=1e-6)
+
+
+def test_the_shape_that_is_shown_is_the_one_the_checkpoint_names_or_the_first(tmp_path, network, codes, model):
+    named = saved(tmp_path / "named.safetensors", network, {"codes": codes}, notes={"names": "\n".join(NAMES), "default_shape": "bench"})
+    assert (Predictor.load(named).known().name, model.known().name) == ("bench", "armchair")
+    np.testing.assert_array_equal(Predictor.load(named).known().code, codes[2].numpy())
+
+
+def test_a_word_stands_for_a_known_shape_a_seed_or_a_file(model, tmp_path, codes):
+    np.save(tmp_path / "own.npy", codes[4].numpy())
+    grid = np.zeros((32, 32, 32), bool)
+    grid[8:20, 4:28, 10:14] = True
+    np.savez(tmp_path / "board.npz", voxels=grid)
+    for word, name, code in (
+        ("bench", "bench", codes[2].numpy()),
+        ("seed:7", "seed-7", model.sample(1, 7)[0]),
+        (str(tmp_path / "own.npy"), "own", codes[4].numpy()),
+        (str(tmp_path / "board.npz"), "board", model.encode([grid.repeat(2, 0).repeat(2, 1).repeat(2, 2)])[0]),
+    ):
+        found = model.by_word(word)
+        assert found.name == name
+        np.testing.assert_array_equal(found.code, code)
+
+
+@pytest.mark.parametrize(("word", "message"), [("seed:", "a seed is a number"), ("seed:x", "a seed is a number"), ("no.obj", "no shape")])
+def test_a_word_that_stands_for_nothing_is_refused(model, word, message):
+    with pytest.raises(UsageError, match=message):
+        model.by_word(word)
+
+
+def test_a_file_is_read_by_what_its_suffix_says(model, tmp_path):
+    (tmp_path / "notes.txt").write_text("a chair")
+    with pytest.raises(UsageError, match="is no format known here"):
+        model.read(tmp_path / "notes.txt")
+    with pytest.raises(PprError, match="read from files on disk, not from archives"):
+        model.read(tmp_path / "chair.binvox", b"#binvox 1")
+    with pytest.raises(PprError, match=r"chair\.png: not an image"):
+        model.read(tmp_path / "chair.png", b"no picture")
+    assert {".png", ".binvox", ".off"} <= input_suffixes()

@@ -1,11 +1,15 @@
-"""A bank's shapes in a plane: which of their codes lie near each other."""
+"""What a person would look at: sheets of shapes, and the map on which shapes with like codes lie near each other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from ..common.drawing.sheets import contact_sheet
 
 Doubles = NDArray[np.float64]
 
@@ -65,3 +69,20 @@ def grid(positions: Doubles, across: int) -> Grid:
         column, row = cells[shape].tolist()
         nearest.setdefault((rows - 1 - row, column), shape)
     return Grid(rows, columns, nearest)
+
+
+def draw_map(pictures: Mapping[int, Image.Image], laid: Grid, tile: int) -> Image.Image:
+    """The map: in each cell the picture of its shape, `tile` pixels a side; a shape without one leaves its cell empty.
+
+    Args:
+        pictures: of shapes by their row in the positions that were laid out.
+    """
+    empty = Image.new("RGB", (tile, tile), "white")
+    shown = {cell: pictures.get(shape, empty) for cell, shape in laid.shapes.items()}
+    return contact_sheet([shown.get((row, column), empty) for row in range(laid.rows) for column in range(laid.columns)], laid.columns)
+
+
+def sheet(pictures: Sequence[tuple[str, Image.Image]], columns: int | None = None) -> Image.Image:
+    """Named pictures as one; about square unless the number of columns is given."""
+    names, images = zip(*pictures, strict=True)
+    return contact_sheet(images, columns or max(1, round((1.4 * len(images)) ** 0.5)), names)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.imnet.infer import Predictor
-from ppr.methods.imnet.models.latent_map import grid, principal_plane
+from ppr.methods.imnet.pictures import grid, principal_plane
 
 
 def test_positions_are_those_of_the_covariance_eigenvectors():
