@@ -66,7 +66,7 @@ def _draw_waits(axes: Axes, plan: Plan) -> None:
         # Behind the mark where it is near, so that they do not cover each other.
         edge = late if wait <= late < wait + 0.2 * widest else wait
         axes.text(edge + 0.02 * widest, row, seconds(wait), va="center", fontsize=9)
-    axes.set_yticks(place, [_name(one) for one in shown])
+    axes.set_yticks(place, [_name(one) for one in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2 * widest)
     axes.set_xlabel("wait of an iteration, seconds")
@@ -168,9 +168,9 @@ def draw_simulation(results: Mapping[str, tuple[str, Sequence[Iteration]]], agen
     for label, (family, iterations) in results.items():
         times = np.sort([one.seconds for one in iterations])
         given_up = sum(not one.decoded for one in iterations)
-        share = np.arange(1, len(times) + 1) / len(times)
+        fraction = np.arange(1, len(times) + 1) / len(times)
         name = f"{label}, {given_up} given up" if given_up else label
-        (line,) = left.step(np.append(times[0], times), np.append(0, share), where="post", color=COLOURS[family], linewidth=1.8)
+        (line,) = left.step(np.append(times[0], times), np.append(0, fraction), where="post", color=COLOURS[family], linewidth=1.8)
         lines.append((line, name))
     left.axhline(0.95, color="#777777", linewidth=0.8, linestyle=":")
     left.set_xlabel("seconds of an iteration")
@@ -179,7 +179,7 @@ def draw_simulation(results: Mapping[str, tuple[str, Sequence[Iteration]]], agen
         left.set_xscale("log")
         left.xaxis.set_major_formatter("{x:g}")
         left.xaxis.set_minor_formatter(lambda x, _position: f"{x:g}" if f"{x:e}"[0] in "235" else "")
-    left.set_ylabel("share of the iterations that took at most so long")
+    left.set_ylabel("part of the iterations that took at most so long")
     left.set_ylim(0, 1.02)
     figures.tidy(left)
     figures.legend(left, lines, loc="lower right")
@@ -191,7 +191,7 @@ def draw_simulation(results: Mapping[str, tuple[str, Sequence[Iteration]]], agen
     right.barh(place, used, color=[COLOURS[family] for family, _iterations in results.values()], height=0.6)
     right.barh(place, np.maximum(computed - used, 0), left=used, color=figures.FAINT, height=0.6)
     right.axvline(1, color="black", linewidth=0.8, linestyle=":")
-    right.set_yticks(place, list(results))
+    right.set_yticks(place, list(results), parse_math=False)
     right.invert_yaxis()
     right.set_xlabel("updates computed for each agent in an iteration")
     figures.title(right, "coloured: in shares that decoding used; grey: wasted")

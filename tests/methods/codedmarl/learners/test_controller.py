@@ -3,83 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ppr.methods.codedmarl.codes.code import Code
 from ppr.methods.codedmarl.codes.construction import build
-from ppr.methods.codedmarl.config import TrainConfig
-from ppr.methods.codedmarl.learners.controller import Collected, Controller, Stopped, TooFewShares
-from ppr.methods.codedmarl.learners.engine import Computation, Engine
-from ppr.methods.codedmarl.learners.journal import Journal, read_members
+from ppr.methods.codedmarl.learners.controller import Stopped, TooFewShares
+from ppr.methods.codedmarl.learners.engine import Engine
 from ppr.methods.codedmarl.learners.local import LocalEngine
 from ppr.methods.codedmarl.learners.simulated import SimEngine
-from ppr.methods.codedmarl.learners.stragglers import Faults, schedule
+from ppr.methods.codedmarl.learners.stragglers import schedule
 from ppr.methods.common.errors import PprError
 
 from ....waiting import LIMIT, until
-from ..toy import Toy, arrays, expected, lengths
+from ..toy import Toy, arrays, expected
+from .controlled import AGENTS, X, controlled, events, right, skip
 
-AGENTS = 4
-NAMES = [f"agent_{agent}" for agent in range(AGENTS)]
-X = arrays()["x"]
-TOY = Toy()
 pytestmark = pytest.mark.usefixtures("importable")
-
-
-class Given:
-    """Faults by iteration: {iteration: {learner: delay, "kill", "corrupt" or "drop"}}."""
-
-    def __init__(self, learners: int, faults: Mapping[int, Mapping[int, float | str]] = {}) -> None:
-        self.learners, self.faults = learners, faults
-
-    def draw(self, iteration: int) -> Faults:
-        delays, masks = np.zeros(self.learners), {kind: np.zeros(self.learners, bool) for kind in ("kill", "corrupt", "drop")}
-        for learner, fault in self.faults.get(iteration, {}).items():
-            if isinstance(fault, str):
-                masks[fault][learner] = True
-            else:
-                delays[learner] = fault
-        return Faults(delays, masks["kill"], masks["corrupt"], masks["drop"])
-
-
-@contextmanager
-def controlled(
-    code: Code,
-    faults: Mapping[int, Mapping[int, float | str]] = {},
-    *,
-    engine: Engine | None = None,
-    toy: Computation = TOY,
-    folder: Path | None = None,
-    **changes: Any,
-) -> Iterator[Controller]:
-    """A controller of the toy's learners, on a virtual clock unless an engine is given."""
-    config = TrainConfig.model_validate({"field": code.field, "timeout": 5.0, **changes})
-    with engine or SimEngine(update_time=0.1) as started:
-        started.start(toy, code.learners)
-        yield Controller(started, code, lengths(AGENTS), NAMES, config, Given(code.learners, faults), Journal(folder))
-
-
-def skip(engine: Engine, seconds: float) -> None:
-    """Let a virtual clock go on."""
-    assert isinstance(engine, SimEngine)
-    engine.shift += seconds
-
-
-def right(got: Collected, iteration: int) -> bool:
-    return all(np.array_equal(vector, expected(X, iteration, agent)) for agent, vector in enumerate(got.vectors))
-
-
-def events(controller: Controller, kind: str) -> list[dict[str, Any]]:
-    return [event for event in controller.journal.events if event["event"] == kind]
 
 
 @pytest.mark.parametrize("family", ["uncoded", "replication", "mds", "random-sparse", "balanced", "multi"])
@@ -272,46 +215,6 @@ def test_it_stops_when_told_to_while_it_waits():
             controller.iterate(0, arrays())
         controller.stop.clear()
         assert right(controller.iterate(1, arrays()), 1)
-
-
-def test_what_is_written_down(tmp_path):
-    code = build("balanced", 6, AGENTS, tolerance=2, field="gf256")
-    late = dict.fromkeys(range(6), 1.0)  # so that those with another fault come first, however busy the machine is
-    faults = {1: late | {0: 20.0, 1: "kill"}, 2: late | {2: "corrupt"}}
-    with controlled(code, faults, engine=LocalEngine(spares=1), folder=tmp_path) as controller:
-        for iteration in range(5):
-            assert right(controller.iterate(iteration, arrays()), iteration)
-            controller.journal.flush()
-            time.sleep(0.05)
-        record = read_members(tmp_path)
-        assert record is not None
-        assert {one["pid"] for one in record["learners"]} == {member.pid for member in controller.engine.members()}
-        assert sorted(one["learner"] for one in record["learners"] if one["learner"] is not None) == list(range(6))
-        controller.journal.close()
-    assert not (tmp_path / "learners.json").exists()
-    lines = (tmp_path / "shares.csv").read_text().splitlines()
-    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
-    outcomes = {(row["iteration"], row["learner"]): row for row in rows}
-    assert outcomes["1", "0"]["outcome"] == "abandoned"
-    assert float(outcomes["1", "0"]["delay"]) == 20
-    assert outcomes["1", "1"]["outcome"] == "lost"
-    assert outcomes["2", "2"]["outcome"] == "corrupt"
-    assert all(int(row["weight"]) == code.weights[int(row["learner"])] for row in rows)
-    used = [row for row in rows if row["outcome"] == "used"]
-    assert all(0 < float(row["first"]) <= float(row["seconds"]) for row in used)
-    assert all(0 <= float(row["submitted"]) < float(row["received"]) for row in used)
-    kinds = [json.loads(line)["event"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
-    assert kinds.count("lost") == kinds.count("back") == 1
-    parquet = pytest.importorskip("pyarrow.parquet")
-    assert parquet.read_table(tmp_path / "shares.parquet").num_rows == len(rows)
-
-
-def test_a_journal_that_goes_on_forgets_what_was_written_too_much(tmp_path):
-    (tmp_path / "shares.csv").write_text("wrong,header\n0,1,a\n4,1,b\n5,1,c\n6,1")
-    (tmp_path / "events.jsonl").write_text('{"iteration": 4, "event": "x"}\n{"iteration": 5, "event": "y"}\n{"iter')
-    Journal(tmp_path, start=5)
-    assert [line.split(",")[0] for line in (tmp_path / "shares.csv").read_text().splitlines()] == ["iteration", "0", "4"]
-    assert (tmp_path / "events.jsonl").read_text() == '{"iteration": 4, "event": "x"}\n'
 
 
 @pytest.mark.parametrize("name", ["local", pytest.param("ray", marks=pytest.mark.slow)])

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 
 from ppr.methods.codedmarl.codes.field import combine
-from ppr.methods.codedmarl.learners.block import Block, create
 from ppr.methods.codedmarl.learners.engine import NO_FAULT, Answer, Assignment, Engine, Failure, Fault, Lost, Share
 from ppr.methods.codedmarl.learners.local import LocalEngine
-from ppr.methods.codedmarl.learners.processes import kill, started
+from ppr.methods.codedmarl.learners.processes import started
 from ppr.methods.codedmarl.learners.simulated import SimEngine
 from ppr.methods.codedmarl.learners.work import checksum, digest
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import PprError
 
 from ....waiting import LIMIT, until
 from ..toy import Toy, arrays, expected
@@ -251,77 +250,6 @@ def test_a_learner_that_computes_from_replaced_arrays_does_not_answer(tmp_path):
         (tmp_path / "gate").touch()
         (share,) = answers(engine, 1)
         assert share.outcome == "abandoned"
-
-
-def test_the_block_is_aligned_and_grows():
-    block = Block(create())
-    layout = block.write(3, {"a": np.arange(3, dtype=np.int8), "b": np.eye(3)})
-    views = block.arrays(layout)
-    assert all(view.ctypes.data % 64 == 0 for view in views.values())
-    np.testing.assert_array_equal(views["b"], np.eye(3))
-    assert block.wanted == 3
-    layout = block.write(4, {"a": np.ones(1 << 16)})
-    assert (block.wanted, float(block.arrays(layout)["a"].sum())) == (4, 1 << 16)
-    assert views["b"].shape == (3, 3)  # somebody who still looks at the smaller block doesn't fall into a hole
-    block.close()
-
-
-def test_the_block_says_when_memory_is_short(monkeypatch):
-    def full(*_arguments: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(PprError, match="no shared memory of 1 MB") as caught:
-        Block(create()).write(0, {"a": np.zeros(1 << 17)})
-    assert "batch" in (caught.value.hint or "")
-
-
-def test_a_process_is_killed_only_if_it_is_still_that_process():
-    with subprocess.Popen(["sleep", "60"]) as process:
-        start = started(process.pid)
-        assert start is not None
-        assert not kill(process.pid, start + 1)
-        assert process.poll() is None
-        assert kill(process.pid, start)
-        assert process.wait() == -signal.SIGKILL
-    assert not kill(process.pid, start)
-    assert started(process.pid) is None
-
-
-@pytest.mark.parametrize("address", ["nonsense", "host:", ":6379", "host:99999"])
-def test_ray_addresses_that_cannot_be_meant(address):
-    pytest.importorskip("ray")
-    from ppr.methods.codedmarl.learners.ray_cluster import _reach
-
-    with pytest.raises(UsageError, match="not local, auto or HOST:PORT"):
-        _reach(address)
-
-
-def test_ray_addresses_where_nothing_answers():
-    from ppr.methods.codedmarl.learners.ray_cluster import _reach
-
-    with pytest.raises(PprError, match=r"127.0.0.1:1: nothing answers there \(Connection refused\)") as caught:
-        _reach("127.0.0.1:1")
-    assert "ray start --head --port=1" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        ("Could not find any running Ray instance. Please", "no Ray cluster runs here", "ray start --head"),
-        ("Version mismatch: The cluster was started with:\n    Ray: 2.1\n    Python: 3.9\n", "Ray: 2.1 / Python: 3.9", "same Python, ray"),
-        ("InvalidAuthToken: rejected", "wants a token", "RAY_AUTH_MODE=token"),
-        ("Token authentication is enabled but no authentication token was found", "wants a token", "ray get-auth-token"),
-        ("something else\nand more", "does not start: something else", "--engine local"),
-    ],
-)
-def test_what_ray_says_is_explained_in_a_line(text, message, hint):
-    from ppr.methods.codedmarl.learners.ray_cluster import explained
-
-    error = explained(text, "auto")
-    assert message in error.message
-    assert "\n" not in error.message
-    assert hint in (error.hint or "")
 
 
 def test_answers_survive_pickling():
