@@ -15,6 +15,7 @@ from PIL import Image
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.inputs import Input
 from ppr.methods.common.reading.sources import Source
+from ppr.methods.saliency import naive
 from ppr.methods.saliency.infer import Order, Predictor, produce, resize_to_side
 from ppr.methods.saliency.products.destinations import Destinations
 from ppr.methods.saliency.products.refine import Refinement
@@ -101,6 +102,15 @@ def test_torch_and_onnx_give_the_same_map(predictor):
 def test_size_chooses_the_networks_input(size, shape):
     rgb = photo(next(path for path in DEMO if path.stem == "cat"))
     assert Predictor.load(size=size, threads=2)(rgb).probability.shape == shape
+
+
+@pytest.mark.parametrize(("width", "height"), [(97, 61), (40, 300), (64, 64), (20, 31)])
+def test_resizing_is_by_triangle_weights(width, height):
+    """Pillow's integer arithmetic against the weights written out, for images larger and smaller than the network's side."""
+    rgb = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    found = resize_to_side(rgb, 64)
+    assert found.shape == (64, 64, 3)
+    assert np.abs(found.astype(int) - naive.resized(rgb, 64)).max() <= 1
 
 
 def test_native_size_is_bounded():

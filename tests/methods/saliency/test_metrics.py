@@ -10,8 +10,8 @@ import py_sod_metrics as sod
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers
-from scipy.ndimage import distance_transform_cdt
 
+from ppr.methods.saliency import naive
 from ppr.methods.saliency.metrics import LABELS, RAW, Totals, boundary_iou, score, score_all
 from ppr.methods.saliency.pairs.procedural import scene
 
@@ -130,18 +130,43 @@ def test_shapes_must_agree():
         score(BOX[:-1], BOX)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("number", range(5))
+def test_measures_are_those_of_their_papers(number):
+    """The toolkit's histograms against one threshold after the other, and its S against the equations."""
+    saliency, mask = noisy_maps(5)[number]
+    found, truth = score(saliency, mask), mask > 127
+    values = stretched(saliency)
+    precision, recall, f = naive.precision_recall_f(values, truth)
+    np.testing.assert_allclose(found.precision, precision, atol=1e-12)
+    np.testing.assert_allclose(found.recall, recall, atol=1e-12)
+    np.testing.assert_allclose(found.f_curve, f, atol=1e-12)
+    np.testing.assert_allclose(found.e_curve, naive.e_curve(values, truth), atol=1e-9)
+    assert found.adaptive_f == pytest.approx(naive.adaptive_f(values, truth), abs=1e-12)
+    assert found.s == pytest.approx(naive.s_measure(values, truth), abs=1e-9)
+    assert found.mae == pytest.approx(np.abs(values - truth).mean(), abs=1e-12)
+
+
+def stretched(saliency: np.ndarray) -> np.ndarray:
+    values = saliency / 255
+    return (values - values.min()) / (values.max() - values.min())
+
+
+def test_weighted_f_is_that_of_its_paper():
+    """On a map that is even on the object: which of two object pixels is nearest then does not matter."""
+    _image, mask = scene(40, 30, seed=5, index=2)
+    found = np.where(mask > 127, 180, np.random.default_rng(0).integers(0, 255, mask.shape)).astype(np.uint8)
+    expected = naive.weighted_f(stretched(found), mask > 127)
+    assert score(found, mask).weighted_f == pytest.approx(expected, abs=1e-9)
+    assert 0.1 < expected < 0.9
+
+
+@settings(max_examples=10, deadline=None)
 @given(seed=integers(0, 10_000), share=floats(0.2, 0.8))
-def test_boundary_iou_agrees_with_chessboard_distances(seed, share):
-    """Independent form of the definition: a band holds the pixels within d of the outside, distances counted in king's moves."""
+def test_boundary_iou_agrees_with_looking_at_every_window(seed, share):
     rng = np.random.default_rng(seed)
     height, width = rng.integers(20, 90, 2)
     masks = [cv2.resize(rng.random((5, 6)), (int(width), int(height))) > share for _ in range(2)]
-    distance = max(1, round(0.02 * float(np.hypot(height, width))))
-    bands = [mask & (distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1] <= distance) for mask in masks]
-    union = (bands[0] | bands[1]).sum()
-    expected = (bands[0] & bands[1]).sum() / union if union else 1.0
-    assert boundary_iou(*masks) == pytest.approx(expected)
+    assert boundary_iou(*masks) == pytest.approx(naive.boundary_iou(*masks))
 
 
 def test_boundary_iou_sees_what_iou_forgives():

@@ -6,12 +6,11 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.images import Photo
+from ppr.methods.saliency import naive
 from ppr.methods.saliency.products.refine import Refinement, binarise, clean, guided, parse_threshold, refine
 from ppr.methods.saliency.products.render import Background, blend, crop, cutout, encode, render
 
@@ -30,11 +29,13 @@ def mask() -> np.ndarray:
     return found
 
 
-@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
-@settings(max_examples=200)
-def test_blend_is_the_rounded_weighted_mean(front, behind, alpha):
-    pixel = blend(np.full((1, 1, 3), front, np.uint8), np.full((1, 1, 3), behind, np.uint8), np.full((1, 1), alpha, np.uint8))
-    assert abs(int(pixel[0, 0, 0]) - (front * alpha + behind * (255 - alpha)) / 255) <= 0.5
+def test_blend_is_the_rounded_weighted_mean():
+    """Of every colour over every other, with eight alphas each."""
+    rng = np.random.default_rng(0)
+    front, behind = (np.repeat(levels[..., None], 3, 2).astype(np.uint8) for levels in np.mgrid[:256, :256])
+    for _ in range(8):
+        alpha = rng.integers(0, 256, (256, 256), dtype=np.uint8)
+        assert np.abs(blend(front, behind, alpha) - naive.blended(front, behind, alpha)).max() <= 0.5
 
 
 def test_cutouts_keep_colour_where_the_mask_is_full_and_background_where_it_is_empty(photo, mask):
@@ -153,6 +154,34 @@ def test_refinement_moves_a_coarse_map_to_the_photos_edges(edges):
     assert step_at_edge(coarse) < 50
     assert step_at_edge(refined) > 100
     assert ((refined > 127) != (truth > 127)).mean() <= ((coarse > 127) != (truth > 127)).mean()
+
+
+def test_guided_filter_is_a_regression_in_every_window():
+    """Box filters and cofactors against solving each window's equations; above 512 pixels the coefficients come from a small copy."""
+    rng = np.random.default_rng(1)
+    rgb, coarse, _ = disk_scene()
+    rgb = np.clip(rgb[40:80:2, 60:140:2] + rng.normal(0, 12, (20, 40, 3)), 0, 255).astype(np.uint8)
+    coarse = np.ascontiguousarray(coarse[40:80:2, 60:140:2])
+    expected = naive.guided(coarse, rgb, radius=max(2, round(0.03 * 40)))
+    assert np.abs(guided(coarse, rgb) - expected).max() <= 0.6  # rounded to a grey level, float32 inside
+    assert np.abs(coarse - expected).max() > 20, "the filter does something here"
+
+
+@pytest.mark.parametrize(("largest", "min_area"), [(True, 0.0), (False, 0.01), (False, 0.5)])
+def test_a_rim_goes_with_the_part_it_is_nearest_to(largest, min_area):
+    found = np.zeros((24, 30), np.uint8)
+    boxes = [np.s_[2:12, 3:14], np.s_[16:18, 20:27], np.s_[3:5, 24:26]]
+    for box in boxes:
+        found[box] = 200
+    found[found == 0] = np.random.default_rng(0).integers(0, 100, (found == 0).sum())
+    parts = [np.zeros(found.shape, bool) for _ in boxes]
+    for part, box in zip(parts, boxes, strict=True):
+        part[box] = True
+    keep = [part.sum() >= min_area * found.size and (not largest or number == 0) for number, part in enumerate(parts)]
+    expected = naive.cleaned(found, parts, keep)
+    ours = clean(found, largest=largest, min_area=min_area)
+    assert (ours != expected).mean() < 0.02  # distances are those of a 3 x 3 chamfer
+    assert all((ours[box] == (200 if kept else 0)).all() for box, kept in zip(boxes, keep, strict=True))
 
 
 def test_guided_filter_keeps_a_constant_map():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.saliency import naive
 from ppr.methods.saliency.infer import Predictor
 from ppr.methods.saliency.pairs.procedural import scene
 from ppr.methods.saliency.products.style import Style
@@ -22,8 +23,10 @@ def level(value: float) -> Saliency:
 
 def test_smoothing_is_an_exponential_average():
     smoother = Smoother(0.25)
-    found = [smoother(level(value)).probability[0, 0] for value in (1.0, 0.0, 0.0)]
-    np.testing.assert_allclose(found, [1.0, 0.75, 0.5625], rtol=1e-6)
+    values = [1.0, 0.0, 0.0, 0.7, 0.2]
+    found = [smoother(level(value)).probability[0, 0] for value in values]
+    np.testing.assert_allclose(found, naive.smoothed(values, 0.25), rtol=1e-6)
+    np.testing.assert_allclose(found[:3], [1.0, 0.75, 0.5625], rtol=1e-6)
     assert Smoother(1.0)(level(0.3)).probability[0, 0] == np.float32(0.3)
 
 
