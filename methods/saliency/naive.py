@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .metrics import BETA2, BOUNDARY_SHARE, THRESHOLDS
 from .pairs.check import MAX_BITS
 
-EPS = np.finfo(np.float64).eps
+EPS = float(np.finfo(np.float64).eps)
 
 
 def precision_recall_f(values: np.ndarray, truth: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -78,7 +78,7 @@ def s_measure(values: np.ndarray, truth: np.ndarray) -> float:
     for part in (np.s_[:y, :x], np.s_[:y, x:], np.s_[y:, :x], np.s_[y:, x:]):
         if truth[part].size:
             parts += truth[part].size / truth.size * _ssim(values[part], truth[part].astype(float))
-    return max(0.0, float(0.5 * whole + 0.5 * parts))
+    return max(0.0, 0.5 * whole + 0.5 * parts)
 
 
 def _likeness(values: np.ndarray) -> float:
