@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
+from ppr.methods.imnet import naive
 from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.models.field import CHUNK, CodeField, Decoder, check_code, limited
 from ppr.methods.imnet.network import ImplicitDecoder
@@ -80,6 +81,18 @@ def test_gradients_are_those_of_autograd_before_the_last_activation(arch):
     difference = np.abs(found - expected).max(1) / np.abs(expected).max()
     # A hidden value next to 0 may be rounded to the other side of the kink of the leaky ReLU.
     assert np.quantile(difference, 0.99) < 1e-5
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_values_and_gradients_are_those_of_the_plain_network_in_float64(arch):
+    network, config = make(arch)
+    points, code = random_points(300), random_code()
+    state = {key: value.numpy() for key, value in network.state_dict().items()}
+    values, gradients = Decoder(arrays(network), config).field(code).values_and_gradients(points)
+    np.testing.assert_allclose(values, naive.field(state, config, points, code), atol=1e-5, rtol=1e-5)
+    expected = naive.gradient(state, config, points, code)
+    difference = np.abs(gradients - expected).max(1) / np.abs(expected).max()
+    assert np.quantile(difference, 0.98) < 1e-5  # the others lie at a kink of a leaky ReLU
 
 
 def test_gradients_are_the_slopes_of_the_values():

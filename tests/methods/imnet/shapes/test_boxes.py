@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError
+from ppr.methods.imnet import naive
 from ppr.methods.imnet.data import BUNDLED
 from ppr.methods.imnet.shapes.boxes import MIN_LENGTH, MIN_THICKNESS, BoxSet, BoxUnion, Deformation, load_boxes, recombine, sample_points
 
@@ -26,16 +27,6 @@ def random_rows(rng, count=4, lengths=(0.05, 0.5)):
     return rows
 
 
-def excess(rows, points):
-    """How far points are outside the union, by centres, axes and half lengths: <= 0 is inside. float64 [n]."""
-    best = np.full(len(points), np.inf)
-    for row in rows.astype(np.float64):
-        axes = np.stack([row[6:9], row[9:12], np.cross(row[6:9], row[9:12])])
-        along = (points - row[:3]) @ axes.T
-        best = np.minimum(best, (np.abs(along) - row[3:6] / 2).max(1))
-    return best
-
-
 def cube_points(rng, count=2000):
     return rng.uniform(-0.6, 0.6, (count, 3)).astype(np.float32)
 
@@ -49,7 +40,7 @@ def one_box(lengths=(0.4, 0.3, 0.2), centre=(0.0, 0.0, 0.0)):
 def test_a_point_is_inside_where_it_is_within_half_of_every_length(seed):
     rng = np.random.default_rng(seed)
     rows, points = random_rows(rng), cube_points(rng)
-    distance = excess(rows, points)
+    distance = naive.outside_by(rows, points)
     clear = np.abs(distance) > 1e-5
     np.testing.assert_array_equal(BoxUnion.from_rows(rows).occupancy(points)[clear], distance[clear] < 0)
     assert clear.mean() > 0.99
@@ -62,7 +53,7 @@ def test_voxels_are_the_occupancy_of_their_centres(seed, resolution):
     rows = random_rows(rng, lengths=(0.01, 0.7))
     axis = (np.arange(resolution) + 0.5) / resolution - 0.5
     centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    distance = excess(rows, centres)
+    distance = naive.outside_by(rows, centres)
     clear = np.abs(distance) > 1e-5
     voxels = BoxUnion.from_rows(rows).voxels(resolution)
     assert voxels.shape == (resolution,) * 3
@@ -103,7 +94,7 @@ def test_a_transformed_shape_contains_just_the_mapped_points(seed):
     rows, points = random_rows(rng), cube_points(rng)
     linear, shift = np.eye(3) + rng.uniform(-0.25, 0.25, (3, 3)), rng.uniform(-1, 1, 3)
     linear[2] *= rng.choice([-1, 1])
-    distance = excess(rows, points)
+    distance = naive.outside_by(rows, points)
     clear = np.abs(distance) > 1e-4
     mapped = (points @ linear.T + shift).astype(np.float32)
     moved = BoxUnion.from_rows(rows).transformed(linear, shift)
@@ -121,7 +112,7 @@ def test_a_deformed_shape_is_an_affine_image_that_is_normalised_again(seed):
     solution, *_ = np.linalg.lstsq(np.c_[before, np.ones(len(before))], after)
     np.testing.assert_allclose(np.c_[before, np.ones(len(before))] @ solution, after, atol=1e-4)
     assert np.linalg.norm(after.max(0) - after.min(0)) == pytest.approx(1, abs=1e-4)
-    distance = excess(rows, points)
+    distance = naive.outside_by(rows, points)
     clear = np.abs(distance) > 1e-3
     mapped = (np.c_[points, np.ones(len(points))] @ solution).astype(np.float32)
     np.testing.assert_array_equal(deformed.occupancy(mapped)[clear], distance[clear] < 0)
@@ -184,7 +175,7 @@ def test_a_thickened_shape_has_the_least_thickness_and_loses_nothing(seed):
     thick = shape.thickened(0.06)
     assert thick.half_lengths().min() >= 0.03 * (1 - 1e-5)
     np.testing.assert_allclose(thick.half_lengths(), np.maximum(rows[:, 3:6] / 2, 0.03), rtol=1e-4)
-    assert thick.occupancy(points)[excess(rows, points) < -1e-5].all()
+    assert thick.occupancy(points)[naive.outside_by(rows, points) < -1e-5].all()
     np.testing.assert_allclose(thick.corners.mean(1), rows[:, :3], atol=1e-5)
 
 

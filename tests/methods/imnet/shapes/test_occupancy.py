@@ -11,6 +11,7 @@ import pytest
 
 from ppr.methods.common.errors import PprError
 from ppr.methods.common.reading.meshes import Mesh, read_mesh
+from ppr.methods.imnet import naive
 from ppr.methods.imnet.shapes import occupancy
 from ppr.methods.imnet.shapes.occupancy import check, flood, mesh_occupancy, normalise, voxelise, winding_numbers
 
@@ -61,7 +62,7 @@ def test_what_has_no_size_is_refused(mesh, part):
         normalise(mesh)
 
 
-@pytest.mark.parametrize("side", [64, 160])
+@pytest.mark.parametrize("side", [64, 128])
 def test_a_box_is_exact(side):
     mesh = normalise(box())
     solid = voxelise(mesh, side)
@@ -81,6 +82,17 @@ def test_a_sphere_has_its_volume_and_points_agree_with_the_radius():
     clear = np.abs(distance - radius) > 0.002  # the facets lie at most that far inside the sphere
     np.testing.assert_array_equal(mesh_occupancy(mesh, points)[clear], (distance < radius)[clear])
     assert winding_numbers(mesh, np.empty((0, 3))).shape == (0,)
+
+
+def test_winding_numbers_are_sums_of_solid_angles():
+    """Of a closed box, of one that lacks a face, and of two that overlap: whole numbers and others."""
+    whole = normalise(box())
+    for mesh in (whole, replace(whole, faces=whole.faces[2:]), normalise(joined(box(), box((1, 1, 1), (0.5, 0.3, 0.1))))):
+        points = np.random.default_rng(1).uniform(-0.5, 0.5, (200, 3))
+        expected = naive.winding_numbers(mesh, points)
+        np.testing.assert_allclose(winding_numbers(mesh, points), expected, atol=0.003)
+        np.testing.assert_array_equal(mesh_occupancy(mesh, points), np.abs(expected) > 0.5)
+        assert 0.02 < (np.abs(expected) > 0.5).mean() < 0.6
 
 
 def test_cells_that_are_skipped_have_the_value_that_they_would_get():

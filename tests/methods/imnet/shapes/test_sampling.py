@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ppr.methods.imnet import naive
 from ppr.methods.imnet.shapes.hdf5 import read_shapes
 from ppr.methods.imnet.shapes.sampling import LIMITS, Samples, improved_samples, paper_samples, sample, varies
 from ppr.methods.imnet.shapes.voxels import max_pool, to_side
@@ -19,13 +20,9 @@ def assert_legal(drawn: Samples, occupied: np.ndarray, count: int) -> None:
 
 
 def near_surface(occupied: np.ndarray) -> np.ndarray:
-    """Voxels whose 7^3 neighbourhood has neither 0 nor 343 occupied voxels, counted by differences of cumulative sums."""
-    counts = occupied.astype(int)
-    for axis in range(3):
-        sums = np.cumsum(np.insert(counts, 0, 0, axis), axis)
-        counts = np.take(sums, range(7, sums.shape[axis]), axis) - np.take(sums, range(sums.shape[axis] - 7), axis)
+    """Voxels whose 7^3 neighbourhood is not constant, three layers from the border."""
     near = np.zeros_like(occupied)
-    near[3:-3, 3:-3, 3:-3] = (counts > 0) & (counts < 343)
+    near[3:-3, 3:-3, 3:-3] = naive.varies(occupied, 3)[3:-3, 3:-3, 3:-3]
     return near
 
 
@@ -130,3 +127,14 @@ def test_the_seed_fixes_the_points(stool, scheme):
     for level in (32, 64):
         np.testing.assert_array_equal(first[level].points, again[level].points)
         assert (first[level].points != other[level].points).any()
+
+
+@pytest.mark.parametrize("reach", [1, 3])
+def test_where_a_grid_varies_is_where_its_neighbourhoods_do(reach):
+    """Also at the border, where everything beyond counts as empty."""
+    grid = np.zeros((20, 20, 20), bool)
+    grid[:9, :10, 8:] = True
+    grid[12, 3, 4] = True
+    found = varies(grid, reach)
+    np.testing.assert_array_equal(found, naive.varies(grid, reach))
+    assert 0 < found.mean() < 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppr.methods.common.errors import PprError
+from ppr.methods.imnet import naive
 from ppr.methods.imnet.data import BUNDLED
 from ppr.methods.imnet.shapes.boxes import BoxUnion, load_boxes
 from ppr.methods.imnet.shapes.views import (
@@ -57,11 +58,7 @@ def test_the_depth_is_where_a_march_along_the_ray_enters_the_shape(chairs):
     for shape in chairs:
         camera = Camera.around(*random_view(rng))
         depth, _brightness = cast_boxes(shape, camera, size)
-        x, y = np.meshgrid(pixel_centres(size), -pixel_centres(size))
-        direction = camera.forward + x[..., None] * camera.right + y[..., None] * camera.up
-        points = camera.position + distances[:, None, None, None] * direction
-        inside = shape.occupancy(points.reshape(-1, 3).astype(np.float32)).reshape(len(distances), size, size)
-        marched = np.where(inside.any(0), distances[inside.argmax(0)], np.inf)
+        marched = naive.entry_depth(shape, camera, size, distances)
         # A ray through less than a step of an edge is hit by the test and missed by the march, never the other way round.
         hit, marched_hit = np.isfinite(depth), np.isfinite(marched)
         assert not (marched_hit & ~hit).any()
