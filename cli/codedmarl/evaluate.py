@@ -40,9 +40,13 @@ def evaluate(run: str, episodes: int, opponent: str | None, sampled: bool, env: 
     predictor = Predictor.load(run)
     data = Episodes(predictor.environment(episodes, env), episodes, seed or 0, sampled)
     if opponent is None:
-        show({"run": run, **measure(predictor, data)}, data, as_json=as_json)
+        with output.progress("episodes", 2 * data.rounds) as advance:
+            record = measure(predictor, data, advance)
+        show({"run": run, **record}, data, as_json=as_json)
     else:
-        matches = cross_play(predictor, Predictor.load(opponent), data)
+        other = Predictor.load(opponent)
+        with output.progress("episodes", 4 * data.rounds) as advance:
+            matches = cross_play(predictor, other, data, advance)
         show_matches({"run": run, **data.record(), "opponent": opponent}, predictor, matches, as_json=as_json)
 
 

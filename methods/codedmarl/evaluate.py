@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,14 +26,17 @@ class RandomPlayer:
         return torch.rand(len(observations), self.spec.actions, generator=generator)
 
 
-def evaluate(predictor: Predictor, data: Episodes) -> dict[str, Any]:
+def evaluate(predictor: Predictor, data: Episodes, advance: Callable[[], object] = lambda: None) -> dict[str, Any]:
     """What `data` is, and of all its episodes `return` per agent, `teams` and `metrics` (see `Evaluation.record`).
 
     Under `baselines` the same of other players who begin from the same starts: `random` ones, who neither look nor have learned.
+
+    Args:
+        advance: called after each round of episodes, 2 `data.rounds` times.
     """
     players = [RandomPlayer(spec) for spec in predictor.model.specs]
-    trained = play(predictor.actors, data.environment, data.number, seed=data.seed, sampled=data.sampled)
-    random = play(players, data.environment, data.number, seed=data.seed, sampled=True)
+    trained = play(predictor.actors, data, advance=advance)
+    random = play(players, replace(data, sampled=True), advance=advance)
     return {**data.record(), **trained.record(), "baselines": {"random": random.record()}}
 
 
@@ -61,8 +64,11 @@ def sides_of(specs: Sequence[AgentSpec]) -> tuple[list[int], list[int]]:
     return everybody[: (len(specs) + 1) // 2], everybody[(len(specs) + 1) // 2 :]
 
 
-def cross_play(one: Predictor, other: Predictor, data: Episodes) -> list[Match]:
+def cross_play(one: Predictor, other: Predictor, data: Episodes, advance: Callable[[], object] = lambda: None) -> list[Match]:
     """All four pairings of the sides of two trainings, with the same starts.
+
+    Args:
+        advance: called after each round of episodes, 4 `data.rounds` times.
 
     Raises:
         UsageError: agents that differ, or a single one.
@@ -74,5 +80,5 @@ def cross_play(one: Predictor, other: Predictor, data: Episodes) -> list[Match]:
     for sides in ((0, 0), (0, 1), (1, 0), (1, 1)):
         trainings = [(one, other)[sides[0] if agent in first else sides[1]] for agent in range(len(specs))]
         actors = [training.actors[agent] for agent, training in enumerate(trainings)]
-        matches.append(Match(sides, play(actors, data.environment, data.number, seed=data.seed, sampled=data.sampled)))
+        matches.append(Match(sides, play(actors, data, advance=advance)))
     return matches

@@ -85,14 +85,7 @@ class Predictor:
             PprError: the folder cannot be written.
         """
         frames: list[Image.Image] = []
-        evaluation = play(
-            self.actors,
-            data.environment,
-            data.number,
-            seed=data.seed,
-            sampled=data.sampled,
-            watch=lambda seen: frames.append(seen.frame(0, size)),
-        )
+        evaluation = play(self.actors, data, watch=lambda seen: frames.append(seen.frame(0, size)))
         save_gif(frames, path, fps, overwrite=overwrite)
         returns = {team: estimate.mean for team, estimate in evaluation.teams().items()}
         return {"path": str(path), "frames": len(frames), "episodes": data.number, "returns": returns}

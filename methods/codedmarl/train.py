@@ -17,7 +17,7 @@ from ..common.errors import UsageError
 from ..common.running.interrupts import interruptible
 from ..common.running.run import Run
 from .agents.centralised import Trainer
-from .agents.episodes import environment_of, play
+from .agents.episodes import Episodes, environment_of, play
 from .agents.maddpg import Computation, payload_lengths
 from .agents.model import TrainedAgents
 from .codes.matrices import load_matrix
@@ -224,7 +224,7 @@ class Training:
             if last and not every:
                 self.agents({}).save(self.run.best)
             return {}
-        evaluation = play(self.trainer.actors, self.environment, self.config.evaluate_episodes, seed=self.config.seed)
+        evaluation = play(self.trainer.actors, Episodes(self.environment, self.config.evaluate_episodes, self.config.seed))
         teams = evaluation.teams()
         metrics = {"evaluation": evaluation.mean}
         metrics |= {f"evaluation_{team}": estimate.mean for team, estimate in teams.items()} if len(teams) > 1 else {}

@@ -38,6 +38,11 @@ class Episodes:
     seed: int = 0
     sampled: bool = False
 
+    @property
+    def rounds(self) -> int:
+        """How often all instances of the environment play an episode."""
+        return -(-self.number // self.environment.envs)
+
     def record(self) -> dict[str, Any]:
         """What a return means that was measured on them."""
         what = f"sum over the {self.environment.episode_length} steps of an episode, mean over agents"
@@ -84,39 +89,38 @@ def unseen(_environment: Environment) -> None:
 
 def play(
     players: Sequence[Player],
-    environment: Environment,
-    episodes: int,
+    data: Episodes,
     *,
-    seed: int = 0,
-    sampled: bool = False,
     watch: Callable[[Environment], None] = unseen,
+    advance: Callable[[], object] = lambda: None,
 ) -> Evaluation:
-    """At least one episode in each instance of the environment, and as many rounds of them as `episodes` needs; the surplus is dropped.
+    """At least one episode in each instance of the environment, and as many rounds of them as are needed; the surplus is dropped.
 
     Args:
-        sampled: whether actions are drawn as in training; otherwise they are those without noise.
         watch: called at the start of an episode and after each step.
+        advance: called after each round.
     """
+    environment = data.environment
     returns: list[Tensor] = []
     metrics: dict[str, list[Tensor]] = {metric.name: [] for metric in environment.metrics}
     with torch_threads(1):
-        for number in range(-(-episodes // environment.envs)):
-            steps = list(_steps(players, environment, seed, number, sampled, watch))
+        for number in range(data.rounds):
+            steps = list(_steps(players, data, number, watch))
             valid = torch.stack([step.valid for step in steps])
             returns.append(torch.stack([step.rewards.double() for step in steps]).sum(0))
             for metric in environment.metrics:
                 values = torch.stack([step.metrics[metric.name].double() for step in steps])
                 metrics[metric.name].append(_summed_up(values, valid, metric.over))
-    found = {name: torch.cat(values)[:episodes].numpy() for name, values in metrics.items()}
-    return Evaluation(environment.specs, torch.cat(returns)[:episodes].numpy(), found)
+            advance()
+    found = {name: torch.cat(values)[: data.number].numpy() for name, values in metrics.items()}
+    return Evaluation(environment.specs, torch.cat(returns)[: data.number].numpy(), found)
 
 
-def _steps(
-    players: Sequence[Player], environment: Environment, seed: int, number: int, sampled: bool, watch: Callable[[Environment], None]
-) -> Iterator[Step]:
+def _steps(players: Sequence[Player], data: Episodes, number: int, watch: Callable[[Environment], None]) -> Iterator[Step]:
     """An episode in all instances."""
-    observations = environment.reset(torch_generator(seed, number, 0, Purpose.EVALUATION_RESET))
-    generators = [torch_generator(seed, number, agent, Purpose.EVALUATION) for agent in range(len(players))] if sampled else None
+    environment, agents = data.environment, range(len(players))
+    observations = environment.reset(torch_generator(data.seed, number, 0, Purpose.EVALUATION_RESET))
+    generators = [torch_generator(data.seed, number, agent, Purpose.EVALUATION) for agent in agents] if data.sampled else None
     over = False
     watch(environment)
     while not over:

@@ -30,7 +30,7 @@ def mds(learners: int, agents: int, field: FieldName, seed: int) -> csr_array:
     """Every M rows independent, no entry 0: a random matrix with orthonormal columns, or over GF(256) a Reed-Solomon code.
 
     The paper's real Vandermonde matrix has the same property in exact arithmetic, but loses its digits in floats: for 15 learners and 8
-    agents the condition number of the received rows is 1e9 in the median (tests/methods/codedmarl/test_decoding.py).
+    agents the condition number of the received rows is 1e9 in the median (tests/methods/codedmarl/codes/test_decoding.py).
     """
     _refuse_dense("mds", learners, agents)
     if field == "gf256":

@@ -18,10 +18,12 @@ from .problems import a_model
 def test_an_evaluation_is_what_was_played_beside_random_play_from_the_same_starts():
     predictor = Predictor(a_model(env="simple_tag", agents=4))
     environment = predictor.environment(6)
-    record = evaluate(predictor, Episodes(environment, 6, seed=3))
-    assert {key: record[key] for key in ("return", "teams", "metrics")} == play(predictor.actors, environment, 6, seed=3).record()
+    rounds: list[int] = []
+    record = evaluate(predictor, Episodes(environment, 6, seed=3), lambda: rounds.append(1))
+    assert len(rounds) == 2
+    assert {key: record[key] for key in ("return", "teams", "metrics")} == play(predictor.actors, Episodes(environment, 6, seed=3)).record()
     players = [RandomPlayer(spec) for spec in environment.specs]
-    assert record["baselines"] == {"random": play(players, environment, 6, seed=3, sampled=True).record()}
+    assert record["baselines"] == {"random": play(players, Episodes(environment, 6, seed=3, sampled=True)).record()}
     assert record["baselines"] != evaluate(predictor, Episodes(environment, 6, seed=4))["baselines"]
     assert record["env"] == "simple_tag" and record["episodes"] == 6 and record["policy"] == "without noise"
     assert record["definition"].startswith("sum over the 5 steps of an episode, mean over agents; per agent: adversaries 10")
@@ -48,9 +50,9 @@ def test_cross_play_lets_the_sides_of_two_trainings_meet():
     matches = cross_play(one, other, Episodes(environment, 20, seed=5))
     assert [match.sides for match in matches] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     for match, model in ((matches[0], one), (matches[3], other)):
-        assert (match.evaluation.returns == play(model.actors, environment, 20, seed=5).returns).all()
+        assert (match.evaluation.returns == play(model.actors, Episodes(environment, 20, seed=5)).returns).all()
     mixed = [*other.actors[:2], *one.actors[2:]]  # adversaries come first
-    assert (matches[1].evaluation.returns == play(mixed, environment, 20, seed=5).returns).all()
+    assert (matches[1].evaluation.returns == play(mixed, Episodes(environment, 20, seed=5)).returns).all()
 
 
 def test_sides():

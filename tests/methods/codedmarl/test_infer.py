@@ -48,7 +48,7 @@ def test_a_film_shows_the_start_and_every_step_of_what_was_played(tmp_path):
     data = Episodes(predictor.environment(1), 2, seed=3)
     record = predictor.film(data, tmp_path / "film.gif", fps=5, size=240)
     assert record["frames"] == 2 * (1 + 5) and record["path"] == str(tmp_path / "film.gif") and record["episodes"] == 2
-    evaluation = play(predictor.actors, data.environment, 2, seed=3)
+    evaluation = play(predictor.actors, data)
     assert record["returns"] == {"good": evaluation.teams()["good"].mean}
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames > 6 and film.size == (240, 256) and film.info["duration"] == 200

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ppr.methods.codedmarl.agents.centralised import Trainer
-from ppr.methods.codedmarl.agents.episodes import play
+from ppr.methods.codedmarl.agents.episodes import Episodes, play
 from ppr.methods.codedmarl.agents.maddpg import Computation
 from ppr.methods.codedmarl.agents.problem import Purpose
 from ppr.methods.codedmarl.environments import make
@@ -139,6 +139,6 @@ def test_learning_a_little_helps():
     changes = {"agents": 1, "envs": 16, "episode_length": 15, "rollout": 64, "warmup": 512, "batch": 256, "replay": 20_000, "hidden": 32}
     config = a_config(iterations=250, **changes)
     environment = make("simple_spread", agents=1, envs=200, episode_length=15)
-    before = play(Trainer(config).actors, environment, 200).mean
-    after = play(trained(config, 250).actors, environment, 200).mean
+    before = play(Trainer(config).actors, Episodes(environment, 200)).mean
+    after = play(trained(config, 250).actors, Episodes(environment, 200)).mean
     assert after > 0.75 * before

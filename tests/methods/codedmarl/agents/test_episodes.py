@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ppr.methods.codedmarl.agents.episodes import Evaluation, environment_of, play
+from ppr.methods.codedmarl.agents.episodes import Episodes, Evaluation, environment_of, play
 from ppr.methods.codedmarl.agents.problem import Purpose
 from ppr.methods.codedmarl.environments import AgentSpec, make
 from ppr.methods.common.errors import UsageError
@@ -30,7 +30,9 @@ def test_returns_and_metrics_are_those_of_the_steps():
     """Played again by hand; the second round has starts of its own, and the episodes beyond those asked for are dropped."""
     model = a_model()
     environment = environment_of(model, 4)
-    evaluation = play(model.actors, environment, 7, seed=9)
+    rounds: list[int] = []
+    evaluation = play(model.actors, Episodes(environment, 7, seed=9), advance=lambda: rounds.append(1))
+    assert len(rounds) == Episodes(environment, 7).rounds == 2
     assert evaluation.returns.shape == (7, 3) and {len(values) for values in evaluation.metrics.values()} == {7}
     again = make("simple_spread", agents=3, envs=4, episode_length=5)
     for number, rows in ((0, slice(0, 4)), (1, slice(4, 7))):
@@ -49,7 +51,7 @@ def test_the_same_seed_plays_the_same_and_noise_is_drawn_where_asked_for():
     model = a_model()
     environment = environment_of(model, 50)
     one, again, other, noisy = (
-        play(model.actors, environment, 50, seed=seed, sampled=sampled).returns
+        play(model.actors, Episodes(environment, 50, seed=seed, sampled=sampled)).returns
         for seed, sampled in ((1, False), (1, False), (2, False), (1, True))
     )
     assert (one == again).all() and (one != other).any() and (one != noisy).any()
@@ -57,7 +59,7 @@ def test_the_same_seed_plays_the_same_and_noise_is_drawn_where_asked_for():
 
 def test_an_instance_that_ended_early_is_not_measured_any_more():
     actor = a_model(agents=1).actors[0]
-    evaluation = play([lambda seen, generator: torch.zeros(2, 2)], Countdown(), 2)
+    evaluation = play([lambda seen, generator: torch.zeros(2, 2)], Episodes(Countdown(), 2))
     assert actor and evaluation.returns[:, 0].tolist() == [3, 6]
     assert {name: values.tolist() for name, values in evaluation.metrics.items()} == {"sum": [3, 6], "mean": [1.5, 2], "last": [2, 3]}
 
