@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
 from . import _shape_source
 
 if TYPE_CHECKING:
+    from ppr.methods.imnet.bench import Extractor
     from ppr.methods.imnet.infer import Predictor
 
 
@@ -49,6 +47,7 @@ def bench(
     ppr imnet bench -r 512 --mode sparse --field boxes
     ppr imnet bench --runtimes
     """
+    from ppr.methods.imnet import bench as measuring
     from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.field import limited
 
@@ -56,116 +55,39 @@ def bench(
         if runtimes:
             output.table(runtime_rows(Predictor.load(checkpoint), threads), as_json=as_json)
             return
-        fields = box_fields(count) if field == "boxes" else network_fields(Predictor.load(checkpoint), count)
+        shapes = measuring.exact_chairs(count) if field == "boxes" else measuring.known_shapes(Predictor.load(checkpoint), count)
         for resolution in resolutions or (64, 128):
-            rows = compare(fields, resolution, modes or ("sparse", "dense", "mise"), seed_grid)
-            output.table(rows, as_json=as_json, title=None if as_json else f"{resolution}^3, mean of {len(fields)} shapes")
+            extractors = {mode: extractor(mode, resolution, seed_grid) for mode in modes or ("sparse", "dense", "mise")}
+            with output.progress("bench", len(shapes) * len(extractors)) as advance:
+                costs = [asdict(cost) for cost in measuring.compare(shapes, extractors, advance)]
+            rows = [{"mode": cost.pop("mode"), "resolution": resolution, **cost} for cost in costs]
+            output.table(rows, as_json=as_json, title=None if as_json else f"{resolution}^3, mean of {len(shapes)} shapes")
 
 
-def network_fields(model: Predictor, count: int) -> list[tuple[Callable[..., Any], float]]:
-    """Fields of shapes the model knows, with their levels."""
-    step = max(1, len(model.bank.codes) // count)
-    return [(model.field(code), model.decoder.level) for code in model.bank.codes[::step][:count]]
-
-
-def box_fields(count: int) -> list[tuple[Callable[..., Any], float]]:
-    """Exact occupancy of bundled chairs, as distances in unit-box coordinates so that it has a slope."""
-    from ppr.methods.imnet.data import BUNDLED
-    from ppr.methods.imnet.shapes.boxes import load_boxes
-
-    table = load_boxes(BUNDLED)
-    step = max(1, len(table) // count)
-    return [(table[index].depth, 0.0) for index in range(0, len(table), step)][:count]
-
-
-def compare(
-    fields: Sequence[tuple[Callable[..., Any], float]], resolution: int, modes: Sequence[str], seed_grid: int
-) -> list[dict[str, Any]]:
-    """A row a mode, with means over the fields."""
+def extractor(mode: str, resolution: int, seed_grid: int) -> Extractor:
+    """How a shape is extracted: without refinement, nothing dropped."""
     from ppr.exports.mesh.extract import Extraction, extract
+    from ppr.methods.imnet.bench import Found, Shape
 
-    found: dict[str, list[Any]] = {mode: [] for mode in modes}
-    seconds = dict.fromkeys(modes, 0.0)
-    with output.progress("bench", len(fields) * len(modes)) as advance:
-        for field, level in fields:
-            for mode in modes:
-                settings = Extraction(resolution=resolution, level=level, mode=mode, seed_grid=seed_grid, refine=0, keep="all")  # type: ignore[arg-type]
-                started = time.perf_counter()
-                try:
-                    found[mode].append(extract(field, settings))
-                except UsageError as error:
-                    output.note(f"{mode} at {resolution}: {error.message}")
-                    found[mode].append(None)
-                seconds[mode] += time.perf_counter() - started
-                advance()
-    usable = {mode: runs for mode, runs in found.items() if all(run is not None for run in runs)}
-    if not usable:
-        raise PprError(f"no extractor can work at {resolution}")
-    truth = usable.get("dense") or usable.get("sparse") or next(iter(usable.values()))
-    base = "sparse" if "sparse" in usable else next(iter(usable))
-    rows = []
-    for mode, runs in usable.items():
-        queries = sum(run.stats.queries for run in runs)
-        missed = sum(missing(run.cells, full.cells) for run, full in zip(runs, truth, strict=True))
-        rows.append(
-            {
-                "mode": mode,
-                "resolution": resolution,
-                "queries": queries // len(runs),
-                "queries_ratio": queries / sum(run.stats.queries for run in usable[base]),
-                "seconds": seconds[mode] / len(runs),
-                "seconds_ratio": seconds[mode] / seconds[base],
-                "cells": sum(len(run.cells) for run in runs) // len(runs),
-                "missed": missed / sum(len(full.cells) for full in truth),
-            }
-        )
-    return rows
+    def work(shape: Shape) -> Found:
+        settings = Extraction(resolution=resolution, level=shape.level, mode=mode, seed_grid=seed_grid, refine=0, keep="all")  # type: ignore[arg-type]
+        found = extract(shape.field, settings)
+        return Found(found.stats.queries, found.cells)
+
+    return work
 
 
-def missing(cells: Any, truth: Any) -> int:
-    """How many of the cells `truth` int [n, 3] are not among `cells`."""
-    import numpy as np
-
-    # Padding cells have index -1; one added makes every index a digit of a number in base 2^12.
-    keys, wanted = (((found + 1) @ np.array([1 << 24, 1 << 12, 1])) for found in (cells, truth))
-    return int((~np.isin(wanted, keys)).sum())
-
-
-def runtime_rows(model: Predictor, threads: int | None, points: int = 65_536) -> list[dict[str, Any]]:
-    """Points a second of the same decoder in three runtimes, at the extractor's batch size."""
+def runtime_rows(model: Predictor, threads: int | None) -> list[dict[str, Any]]:
+    """A row a runtime; for ONNX Runtime the decoder is exported into a folder that is gone afterwards."""
     import tempfile
     from pathlib import Path
 
-    import numpy as np
-    import torch
-
-    from ppr.exports import onnx
     from ppr.exports.imnet import export_field, load_decoder
+    from ppr.methods.common.measuring.onnx_session import open_session
+    from ppr.methods.imnet.bench import runtimes
 
-    torch.set_num_threads(threads or torch.get_num_threads())
-    batch, code = 8192, model.bank.codes[0]
-    cloud = np.random.default_rng(0).uniform(-0.5, 0.5, (points, 3)).astype(np.float32)
-    field, decoder, codes = model.field(code), load_decoder(model.path)[0], torch.from_numpy(code)[None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "decoder.onnx"
         export_field(model.path, path, "onnx", code=None, occupancy=False, opset=18, overwrite=True)
-        session = onnx.session(path, threads=threads)
-
-    @torch.inference_mode()
-    def in_torch(part: Any) -> None:
-        decoder(torch.from_numpy(part)[None], codes)
-
-    calls: dict[str, Callable[[Any], Any]] = {
-        "numpy": field,
-        "torch": in_torch,
-        "onnxruntime": lambda part: session.run(None, {"points": part, "code": code}),
-    }
-    parts = [cloud[start : start + batch] for start in range(0, points, batch)]
-    best = dict.fromkeys(calls, float("inf"))
-    for _round in range(5):  # in turn, so that a busy moment of the machine hits all of them
-        for name, call in calls.items():
-            started = time.perf_counter()
-            for part in parts:
-                call(part)
-            best[name] = min(best[name], time.perf_counter() - started)
-    return [{"runtime": name, "points_per_second": points / value, "ratio": best["numpy"] / value} for name, value in best.items()]
+        session = open_session(path, threads=threads)
+    return [asdict(speed) for speed in runtimes(model, load_decoder(model.path)[0], session, threads)]

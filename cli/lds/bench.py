@@ -8,6 +8,8 @@ from ppr.methods.common.errors import PprError
 
 from .. import options, output
 
+ENGINES = {"candidates": "factors, candidates", "all": "factors, all pairs", "dense": "dense back-propagation"}
+
 
 @click.command()
 @click.argument("table", required=False)
@@ -28,7 +30,7 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
     ppr lds bench --tau 5
     """
     from ppr.methods.common.measuring.cores import usable_cores
-    from ppr.methods.lds.bench import KINDS, Case, measure, synthetic
+    from ppr.methods.lds.bench import KINDS, Case, compare, synthetic
 
     if table is None:
         features, labels, classes, graph = synthetic(rows, columns)
@@ -41,23 +43,19 @@ def bench(table: str | None, tau: int, candidates: int, rows: int, columns: int,
             raise PprError(f"{table}: has no graph to time", hint="cora, citeseer, or an .npz with edges; or no TABLE")
         features, labels, classes, graph = found.features, found.labels.clip(0), len(found.classes), found.graph
     case = Case(features, labels, classes, graph, tau, candidates, threads or usable_cores())
-    costs = {}
     with output.progress("bench", len(KINDS)) as advance:
-        for kind in KINDS:
-            costs[kind] = measure(case, kind, repeats)
-            advance()
-    base = costs["candidates"]
+        compared = compare(case, repeats, advance)
     output.table(
         [
             {
-                "engine": {"candidates": "factors, candidates", "all": "factors, all pairs", "dense": "dense back-propagation"}[kind],
-                "pairs": cost.pairs,
-                "seconds": cost.seconds,
-                "x": cost.seconds / base.seconds,
-                "MB": cost.megabytes,
-                "x MB": cost.megabytes / base.megabytes if base.megabytes else None,
+                "engine": ENGINES[one.kind],
+                "pairs": one.cost.pairs,
+                "seconds": one.cost.seconds,
+                "x": one.seconds_ratio,
+                "MB": one.cost.megabytes,
+                "x MB": one.megabytes_ratio,
             }
-            for kind, cost in costs.items()
+            for one in compared
         ],
         as_json=as_json,
     )

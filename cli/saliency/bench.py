@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -49,7 +50,8 @@ def bench(
         measuring.Setting(str(rival), "onnx", s.size, s.threads, device) for rival in rivals for s in settings if s.backend == wanted[-1]
     ]
     with output.progress("bench", None):
-        rows = measuring.table(settings, seconds=seconds)
+        compared = measuring.compare(settings, seconds=seconds)
+    rows = [asdict(one.measurement) | {"vs torch": one.vs_torch} for one in compared]
     if rivals:
         rows = [{"file": Path(setting.checkpoint).name} | row for setting, row in zip(settings, rows, strict=True)]
     output.table(rows, as_json=as_json)

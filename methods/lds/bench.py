@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
 import torch
 
 from ..common.measuring.memory import forget_peak, peak_memory
+from ..common.measuring.timing import in_fresh_process, repeat
 from ..common.reading.pairs import PairGraph
 from ..common.reading.tables.encoder import Matrix
 from .config import TrainConfig
@@ -58,13 +57,40 @@ def synthetic(rows: int, columns: int, seed: int = 0) -> tuple[Matrix, np.ndarra
     return features, labels, classes, PairGraph.build(rows, first, rng.integers(0, rows, 2 * rows))
 
 
+@dataclass(frozen=True)
+class Compared:
+    """One kind's cost, and as how many times that of the candidates; a memory ratio only where the candidates grew at all."""
+
+    kind: Kind
+    cost: Cost
+    seconds_ratio: float
+    megabytes_ratio: float | None
+
+
+def compare(case: Case, repeats: int, advance: Callable[[], object] = lambda: None) -> list[Compared]:
+    """All kinds, one after the other.
+
+    Args:
+        advance: called after each.
+    """
+    costs: dict[Kind, Cost] = {}
+    for kind in KINDS:
+        costs[kind] = measure(case, kind, repeats)
+        advance()
+    base = costs["candidates"]
+    return [
+        Compared(kind, cost, cost.seconds / base.seconds, cost.megabytes / base.megabytes if base.megabytes else None)
+        for kind, cost in costs.items()
+    ]
+
+
 def measure(case: Case, kind: Kind, repeats: int) -> Cost:
     """The cost of one kind, in a process of its own, so that what others allocated does not count."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_measure, case, kind, repeats).result()
+    return in_fresh_process(cost_here, case, kind, repeats).result
 
 
-def _measure(case: Case, kind: Kind, repeats: int) -> Cost:
+def cost_here(case: Case, kind: Kind, repeats: int) -> Cost:
+    """The cost of one kind in this process."""
     torch.set_num_threads(case.threads)
     candidates, engine = case.candidates if kind == "candidates" else "all", "dense" if kind == "dense" else "factored"
     config = TrainConfig.model_validate({"candidates": candidates, "engine": engine, "grow_every": 0})
@@ -76,11 +102,15 @@ def _measure(case: Case, kind: Kind, repeats: int) -> Cost:
     search = Search(nodes, theta, Choice(None, None, case.tau, 0.1), config, 0)
     generator = torch.Generator().manual_seed(0)
     weights = Weights.glorot(features.shape[1], config.hidden, case.classes, generator, features.like)
-    forget_peak()
-    before, seconds, pairs = peak_memory() or nan, [], len(theta.graph()) if kind == "candidates" else theta.nodes * (theta.nodes - 1) // 2
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        state, steps, _loss = search.segment(State.start(weights), case.tau, generator)
+    pairs = len(theta.graph()) if kind == "candidates" else theta.nodes * (theta.nodes - 1) // 2
+
+    kept: list[Any] = []  # as in a search, what a segment made is there until the next one is done
+
+    def segment() -> None:
+        kept[:] = state, steps, _loss = search.segment(State.start(weights), case.tau, generator)
         search.outer_step(steps, state, generator)
-        seconds.append(time.perf_counter() - started)
-    return Cost(float(np.median(seconds[1:])), (peak_memory() or nan) - before, pairs)
+
+    forget_peak()
+    before = peak_memory() or nan
+    timing = repeat(segment, repeats)
+    return Cost(timing.median, (peak_memory() or nan) - before, pairs)

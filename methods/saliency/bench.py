@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
-import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
-from ..common.measuring.memory import peak_memory
+from ..common.measuring.timing import Timing, in_fresh_process
 from ..common.reading import images
 from .infer import Predictor, resize_to_side
 from .pairs.procedural import scene
 from .products.render import encode
 from .saliency_map import Saliency
+
+WARM_ROUNDS, LEAST_ROUNDS = 3, 8  # that do not count, and with them
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,27 @@ def measure(setting: Setting, *, seconds: float, photo_size: tuple[int, int] = (
     Raises:
         PprError: the setting cannot be loaded here.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_measure, setting, seconds, photo_size).result()
+    spent = in_fresh_process(_stages, setting, seconds, photo_size)
+    provider, stages = spent.result
+    median = {name: 1000 * timing.median for name, timing in stages.items()}
+    return Measurement(
+        backend=setting.backend,
+        size=setting.size,
+        threads=setting.threads,
+        provider=provider,
+        net_p50=round(median["net"], 2),
+        net_p95=round(1000 * stages["net"].percentile(95), 2),
+        fps=round(1000 / median["net"], 1),
+        decode=round(median["decode"], 2),
+        pre=round(median["pre"], 2),
+        post=round(median["post"], 2),
+        whole=round(sum(median.values()), 2),
+        peak_mb=spent.peak_mb and round(spent.peak_mb),
+    )
 
 
-def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> Measurement:
+def _stages(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> tuple[str, dict[str, Timing]]:
+    """What runs the network, and the seconds of each stage."""
     import cv2
 
     cv2.setNumThreads(setting.threads)
@@ -80,7 +94,7 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
     data = stream.getvalue()
     stages: dict[str, list[float]] = {"decode": [], "pre": [], "net": [], "post": []}
     rounds, deadline = 0, time.perf_counter() + seconds
-    while rounds < 8 or time.perf_counter() < deadline:
+    while rounds < LEAST_ROUNDS or time.perf_counter() < deadline:
         marks = [time.perf_counter()]
         rgb = images.decode(data, "bench.jpg", at_least=4 * setting.size or None).rgb
         marks.append(time.perf_counter())
@@ -91,27 +105,21 @@ def _measure(setting: Setting, seconds: float, photo_size: tuple[int, int]) -> M
         encode(Saliency(probability, *photo_size).mask(), "png")
         marks.append(time.perf_counter())
         rounds += 1
-        if rounds > 3:
+        if rounds > WARM_ROUNDS:
             for name, start, end in zip(stages, marks, marks[1:], strict=False):
-                stages[name].append(1000 * (end - start))
-    median, peak = {name: statistics.median(times) for name, times in stages.items()}, peak_memory()
-    return Measurement(
-        backend=setting.backend,
-        size=setting.size,
-        threads=setting.threads,
-        provider=predictor.backend.provider,
-        net_p50=round(median["net"], 2),
-        net_p95=round(float(np.percentile(stages["net"], 95)), 2),
-        fps=round(1000 / median["net"], 1),
-        decode=round(median["decode"], 2),
-        pre=round(median["pre"], 2),
-        post=round(median["post"], 2),
-        whole=round(sum(median.values()), 2),
-        peak_mb=peak and round(peak),
-    )
+                stages[name].append(end - start)
+    return predictor.backend.provider, {name: Timing(tuple(times)) for name, times in stages.items()}
 
 
-def table(settings: list[Setting], *, seconds: float) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Compared:
+    """A measurement, and how many times as fast it is as torch with the same size and threads, where that was measured."""
+
+    measurement: Measurement
+    vs_torch: float | None
+
+
+def compare(settings: Sequence[Setting], *, seconds: float) -> list[Compared]:
     """Measure all settings twice, interleaved, and keep the faster of each: one disturbance then spoils no row."""
     found: dict[Setting, Measurement] = {}
     for _ in range(2):
@@ -119,11 +127,9 @@ def table(settings: list[Setting], *, seconds: float) -> list[dict[str, Any]]:
             measured = measure(setting, seconds=seconds / 2)
             if setting not in found or measured.net_p50 < found[setting].net_p50:
                 found[setting] = measured
-    slowest = {(s.size, s.threads): found[s].net_p50 for s in settings if s.backend == "torch"}
-    rows = []
+    torch = {(setting.size, setting.threads): found[setting].net_p50 for setting in settings if setting.backend == "torch"}
+    compared = []
     for setting in settings:
-        row = asdict(found[setting])
-        reference = slowest.get((setting.size, setting.threads))
-        row["vs torch"] = round(reference / row["net_p50"], 2) if reference else None
-        rows.append(row)
-    return rows
+        peer = torch.get((setting.size, setting.threads))
+        compared.append(Compared(found[setting], round(peer / found[setting].net_p50, 2) if peer else None))
+    return compared

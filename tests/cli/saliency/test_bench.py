@@ -7,18 +7,17 @@ import pytest
 
 @pytest.mark.slow
 def test_a_row_for_every_setting(ppr):
-    answer = ppr("saliency", "bench", "--size", "64,96", "--threads", "1", "--seconds", "0.05", "--json")
+    answer = ppr("saliency", "bench", "--size", "64", "--threads", "1", "--seconds", "0.05", "--json")
     assert answer.code == 0, answer.err
     rows = answer.records
-    assert [(row["backend"], row["size"]) for row in rows] == [("torch", 64), ("onnx", 64), ("torch", 96), ("onnx", 96)]
+    assert [(row["backend"], row["size"]) for row in rows] == [("torch", 64), ("onnx", 64)]
     for row in rows:
         assert 0 < row["net_p50"] <= row["net_p95"]
         assert abs(row["fps"] - 1000 / row["net_p50"]) < 0.02 * row["fps"]
         assert row["whole"] >= row["net_p50"]
         assert row["peak_mb"] > 50
-    for torch, onnx in (rows[:2], rows[2:]):
-        assert torch["vs torch"] == 1
-        assert onnx["vs torch"] == pytest.approx(torch["net_p50"] / onnx["net_p50"], abs=0.02)
+    assert rows[0]["vs torch"] == 1
+    assert rows[1]["vs torch"] == pytest.approx(rows[0]["net_p50"] / rows[1]["net_p50"], abs=0.02)
 
 
 def test_wrong_numbers(ppr):
