@@ -31,6 +31,7 @@ def small_model(tmp_path):
     return save_checkpoint(tmp_path / "small.safetensors", weights, Meta(method="imnet", arch="fast", config=config.model_dump()))
 
 
+@pytest.mark.slow
 def test_runtimes_of_a_decoder(ppr, small_model):
     done = ppr("imnet", "bench", "--runtimes", "--threads", "1", "--checkpoint", small_model, "--json")
     assert done.code == 0, done.err

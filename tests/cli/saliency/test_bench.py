@@ -7,7 +7,7 @@ import pytest
 
 @pytest.mark.slow
 def test_a_row_for_every_setting(ppr):
-    answer = ppr("saliency", "bench", "--size", "64", "--threads", "1", "--seconds", "0.05", "--json")
+    answer = ppr("saliency", "bench", "--size", "64", "--threads", "1", "--seconds", "0.2", "--json")
     assert answer.code == 0, answer.err
     rows = answer.records
     assert [(row["backend"], row["size"]) for row in rows] == [("torch", 64), ("onnx", 64)]
