@@ -10,6 +10,8 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
+from .types import NumberOr
+
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 #: What `export` can write, and the suffix of the file it writes unless told otherwise.
@@ -76,8 +78,9 @@ def data(help: str = "Data: a path, or a name from `ppr data list`; repeatable."
 
 
 def net_size(name: str = "--size") -> Callable[[F], F]:
-    """The side an image is resized to for the network, given to the command as `size`; `name` where --size means something else."""
-    return click.option(name, "size", default=None, metavar="N|native", help="Side the network sees. [default: the network's own]")
+    """The side an image is resized to for the network, 0 for its own, as `size`; `name` where --size means something else."""
+    side = NumberOr({"native": 0}, click.IntRange(32, 4096))
+    return click.option(name, "size", type=side, default=None, help="Side the network sees. [default: the network's own]")
 
 
 def checkpoint(default: str) -> Callable[[F], F]:
@@ -91,16 +94,6 @@ def checkpoint(default: str) -> Callable[[F], F]:
         metavar="NAME|FILE",
         help="An embedded default, or a .safetensors or .onnx file.",
     )
-
-
-#: What every supervised training takes: devices, precision and workers.
-training = together(
-    click.option("--device", default=None, metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"),
-    click.option("--devices", type=click.IntRange(1), default=None, metavar="N", help="Devices (or CPU processes) to train on."),
-    click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default=None, help="How several devices share the work."),
-    click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default=None, help="Arithmetic. [default: 32]"),
-    click.option("--workers", type=click.IntRange(0), default=None, help="Processes that prepare data."),
-)
 
 
 def exporting(name: str) -> Callable[[F], F]:

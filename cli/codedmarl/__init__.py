@@ -31,5 +31,4 @@ METHOD = Method(
         "ppr codedmarl train --preset demo --out runs/spread                    a few minutes on two cores",
         "ppr codedmarl train --engine ray --address HEAD:6379 --out runs/big    on a Ray cluster",
     ],
-    elsewhere={"config": "config:config"},
 )

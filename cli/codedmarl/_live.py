@@ -24,9 +24,10 @@ COLOURS = {"ok": "green", "straggling": "yellow", "dead": "red"}
 
 
 class View:
-    """Shows a training. `showing` is what `run_training` takes, `update` what `train` calls after every iteration."""
+    """Shows a training: `showing` around all of it, `update` after every iteration."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
         self.live: Live | None = None
         self.ends: deque[tuple[int, float]] = deque(maxlen=50)
         self.last = 0.0
@@ -34,16 +35,15 @@ class View:
         self.seen: Glance | None = None
 
     @contextlib.contextmanager
-    def showing(self, as_json: bool) -> Iterator[tuple[Callable[[Progress], None], Callable[[dict[str, Any]], None]]]:
+    def showing(self) -> Iterator[tuple[Callable[[Progress], None], Callable[[dict[str, Any]], None]]]:
         """The callbacks of a `Run`, of which only the one for records does something, with --json."""
-        self.as_json = as_json
         console = output.console()
         with contextlib.ExitStack() as stack:
-            if sys.stderr.isatty() and not console.quiet and not as_json:
+            if sys.stderr.isatty() and not console.quiet and not self.as_json:
                 from rich.live import Live
 
                 self.live = stack.enter_context(Live(console=console, transient=True, auto_refresh=False))
-            yield (lambda _progress: None), (output.emit_json if as_json else lambda _record: None)
+            yield (lambda _progress: None), (output.emit_json if self.as_json else lambda _record: None)
         if self.live is not None and self.seen is not None:
             output.note(self.line(self.seen))
 

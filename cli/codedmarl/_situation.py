@@ -9,8 +9,8 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
-from .. import options
-from ..types import DURATION, RATE, SIZE
+from .. import options, verbs
+from ..types import BYTES, DURATION, RATE
 
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.codes.code import Code
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ppr.methods.codedmarl.learners.stragglers import Stragglers
 
 MOST_LEARNERS = 10_000
-MODELS = ("none", "fixed", "bernoulli", "exp", "pareto", "trace")
-FIELDS = ("gf256", "real64", "real32")
 UPDATE_TIME = 0.02  # seconds; measured for networks of 64 units and 3 agents, one thread
 
 size_options = options.together(
@@ -31,7 +29,7 @@ straggler_options = options.together(
         "--model",
         "--straggler-model",
         "model",
-        type=click.Choice(MODELS),
+        type=click.Choice(verbs.choices("codedmarl", "straggler_model")),
         default=None,
         help="How learners are late. [default: trace with --trace, bernoulli with --straggler-share, else fixed]",
     ),
@@ -49,12 +47,17 @@ straggler_options = options.together(
 time_options = options.together(
     click.option("--update-time", type=DURATION, default=None, help="Of one agent's update. [default: 20ms, or the run's of --trace]"),
     click.option("--overhead", type=DURATION, default=0.0, help="Rollout, broadcast and decoding of an iteration. [default: 0]"),
-    click.option("--payload", type=SIZE, default=None, help="Bytes of a share (156kB). [default: as simple_spread's networks]"),
+    click.option("--payload", type=BYTES, default=None, help="Bytes of a share (156kB). [default: as simple_spread's networks]"),
     click.option("--bandwidth", type=RATE, default=None, help="Of the link shares go through (1Gbit, 125MB/s). [default: unlimited]"),
 )
 code_options = options.together(
     click.option("--matrix", type=options.PATH, default=None, metavar="FILE", help="An encoding matrix of your own: .npy or .npz."),
-    click.option("--field", type=click.Choice(FIELDS), default=None, help="Arithmetic of the shares. [default: real64, or the matrix's]"),
+    click.option(
+        "--field",
+        type=click.Choice(verbs.choices("codedmarl", "field")),
+        default=None,
+        help="Arithmetic of the shares. [default: real64, or the matrix's]",
+    ),
 )
 
 #: Options that only some models look at.

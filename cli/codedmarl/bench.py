@@ -7,54 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options, output
-from ..types import DURATION
-from ._situation import FIELDS
-from .train import FAMILIES
+from .. import options, output, verbs
+from ..types import DURATION, Numbers, Words
 
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.bench import Measured
     from ppr.methods.codedmarl.config import TrainConfig
 
 
-class Names(click.ParamType):
-    """Codes separated by commas."""
-
-    name = "CODE,…"
-
-    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> list[str]:
-        if isinstance(value, list):
-            return value
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        wrong = [name for name in names if name not in FAMILIES]
-        if wrong or not names:
-            return self.fail(f"'{wrong[0] if wrong else value}' is none of {', '.join(FAMILIES)}")
-        return list(dict.fromkeys(names))
-
-
-class Counts(click.ParamType):
-    """Numbers separated by commas."""
-
-    name = "K,…"
-
-    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
-        parts = [part.strip() for part in value.split(",")]
-        if not all(part.isascii() and part.isdecimal() and len(part) <= 6 for part in parts):
-            return self.fail(f"'{value}' is no list of numbers of learners, such as 0,1,2")
-        return list(dict.fromkeys(int(part) for part in parts))
+FAMILIES = verbs.choices("codedmarl", "code")
 
 
 @click.command()
-@click.option("--codes", type=Names(), default=",".join(FAMILIES), help="Which ones, separated by commas. [default: all]")
-@click.option("--stragglers", "-k", type=Counts(), default="0,1,2", show_default=True, help="Slow learners, drawn anew every iteration.")
+@click.option("--codes", type=Words(FAMILIES), default=",".join(FAMILIES), help="Which ones, separated by commas. [default: all]")
+@click.option(
+    "--stragglers",
+    "-k",
+    type=Numbers(click.IntRange(0, 999_999), "K"),
+    default="0,1,2",
+    show_default=True,
+    help="Slow learners, drawn anew every iteration.",
+)
 @click.option("--delay", type=DURATION, default=0.25, help="By how much they are slow. [default: 250ms, as in the paper]")
 @click.option("--iterations", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Measured of each.")
 @click.option("--learners", type=click.IntRange(1), default=15, show_default=True, help="Learners N.")
 @click.option("--agents", type=click.IntRange(1), default=8, show_default=True, help="Agents M.")
 @click.option("--tolerance", type=click.IntRange(0), default=None, help="Of balanced and multi.")
-@click.option("--field", type=click.Choice(FIELDS), default="gf256", show_default=True, help="Arithmetic of the shares.")
+@click.option(
+    "--field", type=click.Choice(verbs.choices("codedmarl", "field")), default="gf256", show_default=True, help="Arithmetic of the shares."
+)
 @click.option("--env", default="simple_spread", show_default=True, metavar="NAME", help="Scenario.")
 @click.option(
     "--engine",
@@ -98,6 +79,7 @@ def bench(
     for path in (out, plot):
         if path is not None:
             refuse_existing(path, overwrite=overwrite)
+    codes, stragglers = list(dict.fromkeys(codes)), list(dict.fromkeys(stragglers))
     # A warm-up of one minibatch is enough: what is learned is not looked at.
     config = load_config(TrainConfig, None, overrides, base={"warmup": 2048}, iterations=iterations, **given)
     if profile:

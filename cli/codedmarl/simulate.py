@@ -11,7 +11,7 @@ import click
 
 from ppr.methods.common.errors import UsageError, nearest
 
-from .. import options, output
+from .. import options, output, verbs
 from ..types import DURATION, POSITIVE_DURATION
 from . import _situation as situation
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ppr.methods.codedmarl.planning.simulate import Iteration
 
 MOST_ITERATIONS = 1_000_000
-FAMILIES = ("uncoded", "replication", "ldpc", "mds", "random-sparse", "balanced", "multi")
+FAMILIES = verbs.choices("codedmarl", "code")
 TOLERANT = ("balanced", "multi")
 
 machine_options = options.together(

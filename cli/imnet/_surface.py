@@ -11,6 +11,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
+from ..types import NumberOr
 from . import _shape_source
 
 if TYPE_CHECKING:
@@ -19,21 +20,7 @@ if TYPE_CHECKING:
 MAX_RESOLUTION = 1024
 
 
-class KeepParameter(click.ParamType):
-    """`largest`, `all`, or the smallest share of the volume that a component must have to stay."""
-
-    name = "largest|all|SHARE"
-
-    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> Any:
-        if value in ("largest", "all"):
-            return value
-        try:
-            share = float(value)
-        except ValueError:
-            self.fail(f"'{value}' is neither largest, all, nor a share such as 0.001")
-        return share if 0 <= share <= 1 else self.fail(f"{share} is not between 0 and 1")
-
-
+KEEP = NumberOr({"largest": "largest", "all": "all"}, click.FloatRange(0, 1), "SHARE", "a share such as 0.001")
 #: Options that say how the surface is found.
 extraction = options.together(
     click.option("--resolution", "-r", type=click.IntRange(16), default=128, show_default=True, help="Cells a side."),
@@ -50,7 +37,7 @@ extraction = options.together(
         help="Coarse cells a side to begin with.",
     ),
     click.option("--soft", type=float, default=None, metavar="VALUE", help="Also look for parts where only this value is reached."),
-    click.option("--keep", type=KeepParameter(), default=None, help="Components to keep. [default: above 0.001 of the volume]"),
+    click.option("--keep", type=KEEP, default=None, help="Components to keep. [default: above 0.001 of the volume]"),
     click.option("--force", is_flag=True, help="Allow resolutions above 1024."),
 )
 #: Options that say what becomes of the mesh.

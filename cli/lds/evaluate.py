@@ -9,17 +9,19 @@ import click
 
 from ppr.methods.common.errors import PprError, UsageError
 
-from .. import options, output
+from .. import options, output, verbs
+from ..fields import As
 from . import _inputs as inputs
 
 
 @click.command()
 @click.argument("run", metavar="RUN|TABLE")
 @click.option("--baselines", is_flag=True, help="Also train the baselines, on the same split; of a TABLE, them alone.")
-@inputs.table_options
-@inputs.graph_options
-@click.option("--seeds", type=click.IntRange(1), default=None, metavar="N", help="Of a TABLE: splits, with --seed and those after it.")
-@options.seed
+@verbs.settings(
+    "lds",
+    f"{inputs.TABLE} {inputs.GRAPH} seeds seed",
+    inputs.TYPED | {"seeds": As(metavar="N", help="Of a TABLE: splits, with --seed and those after it.")},
+)
 @options.json_lines
 @options.quiet
 def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
@@ -35,7 +37,7 @@ def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
 
     folder = Path(run).expanduser()
     if folder.is_dir() or folder.suffix == ".safetensors" or not (baselines or folder.is_file()):
-        if any(value not in (None, ()) for value in given.values()):
+        if any(value is not None for value in given.values()):
             raise UsageError(f"{run}: a run has its own table and split", hint="leave the options that say so out, or give a TABLE")
         reports, name = model_reports(folder, baselines)
     elif baselines:
@@ -70,7 +72,7 @@ def table_reports(table: str, given: dict[str, Any]) -> tuple[list[dict[str, Any
     from ppr.methods.lds.data import load_table, split_of, thinned
     from ppr.methods.lds.report import baseline_report
 
-    config = inputs.configuration(table, None, (), given)
+    config = inputs.configuration(table, given)
     read, reports = load_table(config), []
     for message in read.notes:
         output.note(message)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from ppr.methods.common.errors import UsageError
-
 from .. import options, output
+from ..types import Numbers
 
 
 @click.command()
@@ -17,8 +16,10 @@ from .. import options, output
 @click.option(
     "--backend", "backends", type=click.Choice(["onnx", "torch", "all"]), default="all", show_default=True, help="What runs the network."
 )
-@click.option("--size", "sizes", default="256,320", show_default=True, metavar="N[,N]", help="Sides of the network's input.")
-@click.option("--threads", "threads", default=None, metavar="N[,N]", help="CPU threads. [default: all cores]")
+@click.option(
+    "--size", "sizes", type=Numbers(click.IntRange(32, 4096)), default="256,320", show_default=True, help="Sides of the network's input."
+)
+@click.option("--threads", type=Numbers(click.IntRange(1, 256)), default=None, help="CPU threads. [default: all cores]")
 @click.option("--seconds", type=click.FloatRange(0.2, 600), default=6.0, show_default=True, help="How long to repeat each setting.")
 @click.option(
     "--vs", "rivals", type=options.PATH, multiple=True, metavar="FILE.onnx", help="Another saliency file to measure in the same run."
@@ -27,7 +28,14 @@ from .. import options, output
 @options.json_lines
 @options.quiet
 def bench(
-    checkpoint: str, backends: str, sizes: str, threads: str | None, seconds: float, rivals: tuple[Path, ...], device: str, as_json: bool
+    checkpoint: str,
+    backends: str,
+    sizes: list[int],
+    threads: list[int] | None,
+    seconds: float,
+    rivals: tuple[Path, ...],
+    device: str,
+    as_json: bool,
 ) -> None:
     """Measure latency (median and 95th percentile), frames per second, the stages around the network, and peak memory.
 
@@ -39,13 +47,8 @@ def bench(
     wanted = {"all": ["torch", "onnx"]}.get(backends, [backends])
     if checkpoint.endswith((".onnx", ".safetensors")):
         wanted = ["onnx" if checkpoint.endswith(".onnx") else "torch"]
-    counts = numbers(threads, "--threads", 1, 256) if threads else [usable_cores()]
-    settings = [
-        measuring.Setting(checkpoint, backend, size, count, device)
-        for size in numbers(sizes, "--size", 32, 4096)
-        for count in counts
-        for backend in wanted
-    ]
+    counts = threads or [usable_cores()]
+    settings = [measuring.Setting(checkpoint, backend, size, count, device) for size in sizes for count in counts for backend in wanted]
     settings += [
         measuring.Setting(str(rival), "onnx", s.size, s.threads, device) for rival in rivals for s in settings if s.backend == wanted[-1]
     ]
@@ -55,15 +58,3 @@ def bench(
     if rivals:
         rows = [{"file": Path(setting.checkpoint).name} | row for setting, row in zip(settings, rows, strict=True)]
     output.table(rows, as_json=as_json)
-
-
-def numbers(text: str, option: str, low: int, high: int) -> list[int]:
-    """A comma-separated list of numbers within bounds.
-
-    Raises:
-        UsageError: anything else.
-    """
-    parts = text.split(",")
-    if not all(part.strip().isdigit() and low <= int(part) <= high for part in parts):
-        raise UsageError(f"{option} {text}: expected numbers from {low} to {high}, separated by commas")
-    return [int(part) for part in parts]

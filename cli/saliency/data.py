@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ppr.methods.common.errors import UsageError
-
 from .. import options, output
+from ..types import Size
 
 if TYPE_CHECKING:
     from ppr.methods.saliency.pairs.check import Report
@@ -100,18 +98,14 @@ def prepare(paths: tuple[str, ...], out: Path, longest: int | None, quality: int
 @data.command(short_help="Make up scenes with exact masks.")
 @options.out("New .zip, or folder, with images/ and masks/.", required=True)
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many scenes.")
-@click.option("--size", default="256x192", show_default=True, metavar="WxH", help="Their size in pixels.")
+@click.option("--size", type=Size(16, 9999), default="256x192", show_default=True, help="Their size in pixels.")
 @options.seed
 @options.overwrite
 @options.quiet
-def synth(out: Path, count: int, size: str, seed: int | None, overwrite: bool) -> None:
+def synth(out: Path, count: int, size: tuple[int, int], seed: int | None, overwrite: bool) -> None:
     """Make up scenes with exact masks (textured objects, shadow, noise), to try training and evaluation without any data."""
-    match = re.fullmatch(r"(\d{1,4})[xX](\d{1,4})", size)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if min(width, height) < 16:
-        raise UsageError(f"--size {size}: not a size", hint="for example 256x192, at least 16 each way")
     from ppr.methods.saliency.pairs.prepare import synthesise
 
     with output.progress("synth", count) as advance:
-        synthesise(out, count, (width, height), seed=seed or 0, overwrite=overwrite, done=advance)
+        synthesise(out, count, size, seed=seed or 0, overwrite=overwrite, done=advance)
     click.echo(str(out))

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from .infer import load_predictor, parse_size
+from .infer import load_predictor
 
 if TYPE_CHECKING:
     from ppr.methods.saliency.evaluate import Evaluation, Levels, Settings
@@ -181,7 +181,7 @@ def level_source(network: dict[str, Any]) -> Levels:
     kind, index = resolve_device(network["device"])
     if network["threads"]:
         torch.set_num_threads(network["threads"])
-    return partial(level_masks, loaded.to(torch.device(kind, index[0] if index else 0)), meta.arch, side=parse_size(network["size"]))
+    return partial(level_masks, loaded.to(torch.device(kind, index[0] if index else 0)), meta.arch, side=network["size"])
 
 
 def score_folder(

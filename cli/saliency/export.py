@@ -11,6 +11,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
+from ..types import NumberOr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,12 @@ CALIBRATION_IMAGES = 200
 @click.command()
 @options.checkpoint("ras-mobile")
 @click.option(
-    "--size", default="dynamic", show_default=True, metavar="N|dynamic", help="Fixed side of the input, or free batch, height and width."
+    "--size",
+    "side",
+    type=NumberOr({"dynamic": 0}, click.IntRange(64, 4096)),
+    default="dynamic",
+    show_default=True,
+    help="Fixed side of the input, or free batch, height and width.",
 )
 @click.option(
     "--precision",
@@ -45,7 +51,7 @@ CALIBRATION_IMAGES = 200
 def export(
     checkpoint: str,
     format: str,
-    size: str,
+    side: int,
     out: Path | None,
     calibration: Path | None,
     notes: tuple[str, ...],
@@ -60,15 +66,13 @@ def export(
     ppr saliency export --size 320 --with-preprocess -o photo_to_mask.onnx
     ppr saliency export --profile rembg --size 320 -o u2net_custom.onnx
     """
-    if size != "dynamic" and not (size.isdigit() and 64 <= int(size) <= 4096):
-        raise UsageError(f"--size {size}: not a size", hint="pixels from 64 to 4096, or dynamic")
     if checkpoint.endswith(".onnx"):
         raise UsageError(f"{checkpoint}: is an ONNX file already", hint="export takes a .safetensors checkpoint or an embedded name")
     from ppr.exports import saliency as exporter
     from ppr.methods.common.reading.files import refuse_existing
     from ppr.methods.saliency.torch_backend import load_network
 
-    request = exporter.Request(side=0 if size == "dynamic" else int(size), **given)
+    request = exporter.Request(side=side, **given)
     request.check()
     network, meta = load_network(checkpoint)
     meta = replace(meta, notes=meta.notes | options.parse_notes(notes))

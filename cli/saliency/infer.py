@@ -120,25 +120,12 @@ def process(predictor: Predictor, order: Order, items: list[Input], batch: outpu
             advance()
 
 
-def parse_size(text: str | None) -> int | None:
-    """`--size`: None for the network's own, 0 for native, or a side in pixels.
-
-    Raises:
-        UsageError: not a side between 32 and 4096.
-    """
-    if text is None or text == "native":
-        return None if text is None else 0
-    if not text.isdigit() or not 32 <= int(text) <= 4096:
-        raise UsageError(f"--size {text}: not a size", hint="pixels from 32 to 4096, or native")
-    return int(text)
-
-
 def load_predictor(given: dict[str, Any]) -> Predictor:
     """The predictor that --checkpoint, --backend, --device, --threads and --size ask for."""
     from ppr.methods.saliency.infer import Predictor
 
     return Predictor.load(
-        given["checkpoint"], backend=given["backend"], device=given["device"], threads=given["threads"], size=parse_size(given["size"])
+        given["checkpoint"], backend=given["backend"], device=given["device"], threads=given["threads"], size=given["size"]
     )
 
 

@@ -10,7 +10,6 @@ import click
 from ppr.methods.common.errors import PprError, UsageError
 
 from .. import options, output
-from .infer import parse_size
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
@@ -23,7 +22,7 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 @options.overwrite
 @options.json_lines
 @options.quiet
-def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, overwrite: bool, as_json: bool) -> None:
+def levels(image: Path, checkpoint: str, size: int | None, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Draw what happens inside: every level's map S, where reverse attention A looks, and the residual R it adds.
 
     A = sigmoid(-U) is dark where the coarser level has found the object already, so that R = S - U works on what was missed. Levels
@@ -54,8 +53,7 @@ def levels(image: Path, checkpoint: str, size: str | None, out: Path | None, ove
     network, meta = load_network(checkpoint)
     # 1600 pixels are the most that the network is shown; a reduced decode saves the memory of the rest.
     rgb = decode(image, str(image), at_least=1600).rgb
-    side = parse_size(size)
-    views, found = inside.look(network, meta.arch, rgb, side)
+    views, found = inside.look(network, meta.arch, rgb, size)
     figure = pictures.inside(rgb, found, views, f"{image.name}: {meta.arch}")
     if to_stdout:
         sys.stdout.buffer.write(figures.png(figure, dpi=110))

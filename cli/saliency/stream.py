@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
@@ -11,13 +10,12 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
+from ..types import Size
 from .infer import load_predictor
-
-MAX_SIDE = 16384
 
 
 @click.command()
-@click.option("--size", "frame_size", required=True, metavar="WxH", help="Size of the frames, for example 1280x720.")
+@click.option("--size", "frame_size", type=Size(1, 16384), required=True, help="Size of the frames, for example 1280x720.")
 @click.option("--pix", type=click.Choice(["rgb24"]), default="rgb24", show_default=True, help="Pixel format of the input.")
 @click.option(
     "--out", "layout", type=click.Choice(["gray", "rgb", "rgba"]), default="gray", show_default=True, help="Mask, masked photo, or both."
@@ -36,7 +34,7 @@ MAX_SIDE = 16384
 @options.device
 @options.threads
 @options.quiet
-def stream(frame_size: str, pix: str, layout: str, smooth: float, **given: Any) -> None:
+def stream(frame_size: tuple[int, int], pix: str, layout: str, smooth: float, **given: Any) -> None:
     """Read raw frames from stdin and write as many to stdout, for `ffmpeg … | ppr saliency stream … | ffmpeg …`.
 
     \b
@@ -44,17 +42,13 @@ def stream(frame_size: str, pix: str, layout: str, smooth: float, **given: Any) 
       ppr saliency stream --size 1280x720 --out gray --smooth 0.6 |
       ffmpeg -f rawvideo -pix_fmt gray -s 1280x720 -i - mask.mp4
     """
-    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", frame_size)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise UsageError(f"--size {frame_size}: not a frame size", hint=f"for example 1280x720; at most {MAX_SIDE} each way")
     if sys.stdin.isatty() or sys.stdout.isatty():
         raise UsageError("raw frames come from a pipe and go to a pipe", hint="see the example in `ppr saliency stream --help`")
     from ppr.methods.saliency.products.video import Smoother, pack, raw_frames
 
     predictor, smoother = load_predictor(given), Smoother(smooth)
     count = 0
-    for rgb in raw_frames(sys.stdin.buffer, width, height):
+    for rgb in raw_frames(sys.stdin.buffer, *frame_size):
         sys.stdout.buffer.write(pack(rgb, smoother(predictor(rgb)), layout))
         sys.stdout.buffer.flush()
         count += 1

@@ -1,4 +1,4 @@
-"""Configuration of `ppr codedmarl`."""
+"""Configuration of `ppr codedmarl`, and its named settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..common.config import BaseConfig
-from ..common.errors import UsageError, nearest
 
 Family = Literal["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 FieldName = Literal["gf256", "real64", "real32"]
@@ -98,14 +97,3 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {"env": "simple_spread", "agents": 8, "learners": 15, "code": "mds", "envs": 1, "rollout": 100, "payload": "params"},
 }
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The values of a preset.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if name not in PRESETS:
-        raise UsageError(f"--preset {name}: no such preset", hint=nearest(name, PRESETS))
-    return PRESETS[name]

@@ -66,7 +66,7 @@ def test_profile_feeds_the_planner(ppr):
     [
         (["--codes", "uncoded,nothing"], "'nothing' is none of uncoded"),
         (["--codes", ","], "is none of"),
-        (["--stragglers", "0,x"], "no list of numbers of learners"),
+        (["--stragglers", "0,x"], "not a list of numbers"),
         (["--stragglers", "6"], "6 stragglers of 6 learners"),
         (["--codes", "ldpc", "--learners", "3"], "no code that can be made"),
         (["--agents", "9"], "no code that can be made"),

@@ -14,4 +14,4 @@ def test_the_configuration_is_printed_and_can_be_read(ppr, tmp_path):
         (tmp_path / "c.yaml").write_text(answer.out)
         assert load_config(TrainConfig, tmp_path / "c.yaml") == TrainConfig.model_validate(values)
     answer = ppr("codedmarl", "config", "--preset", "dmo")
-    assert answer.code == 2 and "did you mean 'demo'?" in answer.err
+    assert answer.code == 2 and "is not one of 'demo', 'paper'" in answer.err

@@ -123,7 +123,7 @@ def test_a_cluster_that_is_not_there_leaves_no_folder(ppr, tmp_path):
         (["--out", "x", "--tolerance", "9"], 2, "survives at most 3"),
         (["--out", "x", "--stragglers", "6"], 2, "6 stragglers of 6 learners"),
         (["--out", "x", "--delay", "soon"], 2, "'soon' is not a number with a unit"),
-        (["--out", "x", "--preset", "dmeo"], 2, "did you mean 'demo'?"),
+        (["--out", "x", "--preset", "dmeo"], 2, "is not one of 'demo', 'paper'"),
         (["--out", "x", "--set", "lerners=3"], 2, "did you mean 'learners'?"),
         (["--out", "x", "--env", "simple_spraed"], 2, "simple_spraed"),
         (["--out", "x", "--matrix", "none.npz"], 1, "none.npz"),

@@ -22,4 +22,4 @@ def test_a_row_for_every_setting(ppr):
 
 def test_wrong_numbers(ppr):
     answer = ppr("saliency", "bench", "--size", "256,big")
-    assert (answer.code, "expected numbers" in answer.err) == (2, True)
+    assert (answer.code, "not a list of numbers" in answer.err) == (2, True)

@@ -169,7 +169,7 @@ def test_fail_fast_stops_at_the_first(ppr, photo, tmp_path):
         (["{photo}", "-o", "x.xyz"], "no output format"),
         (["{photo}", "-o", "x.png", "--as", "mask", "--as", "cutout"], "one file for several results"),
         (["{photo}", "--threshold", "2"], "not a threshold"),
-        (["{photo}", "--size", "7"], "not a size"),
+        (["{photo}", "--size", "7"], "7 is not in the range 32<=x<=4096"),
         (["{photo}", "--bg", "nope"], "not a background"),
         (["{photo}", "--as", "cutout", "--format", "jpg"], "holds no transparency"),
         (["{photo}", "--device", "cuda"], "no NVIDIA driver"),

@@ -62,4 +62,4 @@ def test_a_reader_that_leaves_early_ends_it_cleanly(frames):
 @pytest.mark.parametrize("size", ["64", "0x10", "99999x10", "axb", "-1x5"])
 def test_wrong_sizes(ppr, size):
     answer = ppr("saliency", "stream", "--size", size)
-    assert (answer.code, "not a frame size" in answer.err) == (2, True)
+    assert (answer.code, "not a size such as" in answer.err) == (2, True)
