@@ -18,7 +18,8 @@ from torch import Tensor
 from ..common.config import BaseTrainConfig
 from ..common.errors import UsageError
 from .config import TrainConfig
-from .shapes.boxes import BoxSet, BoxUnion, Deformation, load_boxes, recombine, sample_points
+from .shapes.boxes import BoxSet, BoxUnion, load_boxes, sample_points
+from .shapes.deformation import Deformation, recombine
 from .shapes.hdf5 import LEVELS, read_shapes
 from .shapes.voxels import SIDE
 

@@ -24,7 +24,7 @@ SURFACE_POINTS = 30_000  # fewer, and two samples of one surface lie further tha
 def evaluate(
     predictor: Predictor,
     shapes: Shapes,
-    indices: Index,
+    indices: Index | None = None,
     *,
     mesh_of: MeshOf | None = None,
     retrieval: bool = True,
@@ -34,7 +34,7 @@ def evaluate(
     """Rebuild shapes from their voxels and compare; means over the shapes.
 
     Args:
-        indices: of the shapes.
+        indices: of the shapes; None for all that are held out.
         mesh_of: makes a mesh of a field, for what compares surfaces.
         retrieval: look for the most similar training shape, the baseline to beat.
         each: told of every shape's record when it is measured.
@@ -42,8 +42,9 @@ def evaluate(
     Returns:
         see `summary`.
     """
+    chosen = load_indices(shapes, "held-out", 0) if indices is None else indices
     records = []
-    for record in measure(predictor, shapes, indices, mesh_of=mesh_of, retrieval=retrieval, seed=seed):
+    for record in measure(predictor, shapes, chosen, mesh_of=mesh_of, retrieval=retrieval, seed=seed):
         records.append(record)
         each(record)
     return summary(records)

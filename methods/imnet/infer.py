@@ -173,7 +173,7 @@ class Predictor:
         kind = kind or self.default_prior
         if kind not in self._priors:
             generator = {key: value for key, value in self.state.items() if key.startswith("latent_generator.")}
-            self._priors[kind] = CodePrior.fit(self.bank.examples, kind, generator=generator or None)  # type: ignore[arg-type]
+            self._priors[kind] = CodePrior.of(self.bank.examples, kind, generator=generator or None)  # type: ignore[arg-type]
         return self._priors[kind].sample(count, seed, truncation)
 
     def code(self, shape: str) -> Float:

@@ -1,7 +1,7 @@
 """The implicit decoder in NumPy: a field that is asked for millions of points, without torch.
 
 On CPUs NumPy's matrix product kept up with torch and ONNX Runtime on these narrow layers (`ppr imnet bench --runtimes`), and it starts
-in a tenth of the time. The code's share of the first layer (and of the layers with a skip) is computed once per shape.
+in a tenth of the time. What the code adds to the first layer (and to the layers with a skip) is computed once per shape.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Layer:
     Attributes:
         weight: float32 (hidden + features, out): rows for the layer before, then for the point's features where it takes them.
         hidden: how many of the rows belong to the layer before.
-        bias: float32 (out,), the code's share among it.
+        bias: float32 (out,), what the code adds among it.
     """
 
     weight: Float
@@ -243,7 +243,7 @@ def _over_chunks(work: Callable[[slice], None], count: int) -> None:
     """Call `work` with chunks of at most CHUNK, a thread a core.
 
     Each thread multiplies on its own core: the products are small, and the element-wise steps between them, which a BLAS with threads
-    would leave to one core, cost a fifth of the time. Few points are shared out evenly.
+    would leave to one core, cost a fifth of the time. Few points are dealt out evenly.
     """
     allowed = _threads.get() or usable_cores()
     size = max(1, min(CHUNK, -(-count // allowed)))

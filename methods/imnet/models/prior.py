@@ -87,7 +87,7 @@ class GaussianSampler:
     axes: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, codes: Float) -> GaussianSampler:
+    def of(cls, codes: Float) -> GaussianSampler:
         inside = np.clip(codes.astype(np.float64), EDGE, 1 - EDGE)
         logits = np.log(inside / (1 - inside))
         mean = logits.mean(0)
@@ -136,7 +136,7 @@ class CodePrior:
     sampler: Sampler
 
     @classmethod
-    def fit(
+    def of(
         cls,
         codes: NDArray[np.floating],
         kind: Kind = "gaussian",
@@ -145,7 +145,7 @@ class CodePrior:
         noise_std: float = NOISE_STD,
         neighbours: int = NEIGHBOURS,
     ) -> CodePrior:
-        """Fit a prior.
+        """The prior of training codes.
 
         Args:
             codes: [n, z] in [0, 1]; duplicates are left out.
@@ -165,7 +165,7 @@ class CodePrior:
         if len(different) < 2:
             raise PprError(f"{len(codes)} codes with {len(different)} different: at least two are needed to draw new ones")
         if kind == "gaussian":
-            return cls(kind, different, GaussianSampler.fit(different))
+            return cls(kind, different, GaussianSampler.of(different))
         if kind == "mixture":
             if neighbours < 2:
                 raise UsageError(f"a mixture of {neighbours} codes is a training code", hint="combine at least 2")

@@ -148,6 +148,13 @@ def test_iou_and_mse_are_those_of_the_network_at_the_voxel_centres(model, networ
     assert means == summary(records)
 
 
+def test_held_out_shapes_are_measured_unless_others_are_asked_for(model):
+    records = []
+    means = evaluate(model, chairs(), each=records.append)
+    assert [record["name"] for record in records] == ["b003v00"]
+    assert means["shapes"] == 1
+
+
 def test_without_retrieval_or_meshes_nothing_is_said_about_them(model):
     (record,) = measure(model, chairs(), np.array([1]), retrieval=False)
     assert set(record) == {"name", "iou", "mse"}

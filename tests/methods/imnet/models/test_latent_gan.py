@@ -136,7 +136,7 @@ def test_a_line_of_codes_is_learned(tmp_path):
     train_gan(codes, config, run)
     checkpoint = load_checkpoint(run.last, method="imnet-gan")
     state = {name: value.numpy() for name, value in checkpoint.state.items()}
-    drawn = CodePrior.fit(codes.numpy(), "gan", generator=state, noise_std=config.noise_std).sample(300, 0)
+    drawn = CodePrior.of(codes.numpy(), "gan", generator=state, noise_std=config.noise_std).sample(300, 0)
     assert drawn.std(1).mean() < 0.06  # away from the diagonal
     along = drawn.mean(1)
     assert along.mean() == pytest.approx(0.55, abs=0.08)

@@ -36,7 +36,7 @@ def generator_state(z=Z, noise=5, width=16, seed=0):
 
 
 def fitted(kind, codes=None):
-    return CodePrior.fit(clustered() if codes is None else codes, kind, generator=generator_state()[1])
+    return CodePrior.of(clustered() if codes is None else codes, kind, generator=generator_state()[1])
 
 
 def test_the_generator_without_torch_computes_what_it_does_with_it():
@@ -84,7 +84,7 @@ def test_the_gaussian_has_the_moments_of_the_logits():
     rng = np.random.default_rng(3)
     logits = rng.standard_normal((3000, 4)) @ rng.standard_normal((4, 4)) + 0.3
     codes = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    drawn = CodePrior.fit(codes, "gaussian").sample(4000, 0).astype(np.float64)
+    drawn = CodePrior.of(codes, "gaussian").sample(4000, 0).astype(np.float64)
     found = np.log(drawn / (1 - drawn))
     np.testing.assert_allclose(found.mean(0), logits.mean(0), atol=0.12)
     np.testing.assert_allclose(np.cov(found.T), np.cov(logits.T), atol=0.15 * np.abs(np.cov(logits.T)).max())
@@ -94,7 +94,7 @@ def test_the_gaussian_stays_in_the_plane_of_its_codes():
     """Two codes span a line of logits: all samples lie on it, however long the codes are."""
     logits = np.array([[0.5, -1.0, 2.0, 0.1], [-0.5, 0.3, 1.0, 0.2]])
     codes = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    drawn = CodePrior.fit(codes, "gaussian").sample(50, 0).astype(np.float64)
+    drawn = CodePrior.of(codes, "gaussian").sample(50, 0).astype(np.float64)
     offset = np.log(drawn / (1 - drawn)) - logits.mean(0)
     direction = (logits[0] - logits[1]) / np.linalg.norm(logits[0] - logits[1])
     np.testing.assert_allclose(offset - (offset @ direction)[:, None] * direction, 0, atol=1e-5)
@@ -104,7 +104,7 @@ def test_the_gaussian_stays_in_the_plane_of_its_codes():
 def test_the_mixture_stays_within_its_neighbours():
     """Clusters far apart: every sample lies within the bounds of one cluster, and truncation pulls it to a single code."""
     codes = clustered()
-    prior = CodePrior.fit(codes, "mixture")
+    prior = CodePrior.of(codes, "mixture")
     clusters = [codes[np.arange(len(codes)) % 6 == i] for i in range(6)]
     homes = set()
     for row in prior.sample(60, 1):
@@ -147,7 +147,7 @@ def test_a_candidate_that_is_a_training_code_is_drawn_again():
 @given(count=st.integers(2, 5), copies=st.integers(1, 4), kind=st.sampled_from(["gaussian", "mixture"]), seed=st.integers(0, 99))
 def test_duplicates_never_come_back_as_samples(count, copies, kind, seed):
     codes = np.repeat(np.random.default_rng(seed).random((count, 3)).astype(np.float32), copies, axis=0)
-    drawn = CodePrior.fit(codes, kind).sample(20, seed)
+    drawn = CodePrior.of(codes, kind).sample(20, seed)
     assert not {row.tobytes() for row in drawn} & {row.tobytes() for row in codes}
 
 
@@ -190,7 +190,7 @@ def test_the_ratios_equal_plain_loops():
 )
 def test_what_no_prior_can_be_fitted_to_is_refused(codes, options, error, message):
     with pytest.raises(error, match=message):
-        CodePrior.fit(codes, **options)
+        CodePrior.of(codes, **options)
 
 
 @pytest.mark.parametrize("truncation", [0, -0.5, 1.01, float("nan")])
