@@ -10,7 +10,7 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
-from .types import NumberOr
+from .types import Model, NumberOr
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -83,17 +83,22 @@ def net_size(name: str = "--size") -> Callable[[F], F]:
     return click.option(name, "size", type=side, default=None, help="Side the network sees. [default: the network's own]")
 
 
-def checkpoint(default: str) -> Callable[[F], F]:
-    """`--checkpoint`, with `--weights` as its other name: an embedded default's name or a file."""
+def model(default: str) -> Callable[[F], F]:
+    """`--checkpoint`, with `--weights` as its other name, given to the command as `checkpoint`."""
     return click.option(
         "--checkpoint",
         "--weights",
         "checkpoint",
+        type=Model(),
         default=default,
         show_default=True,
-        metavar="NAME|FILE",
-        help="An embedded default, or a .safetensors or .onnx file.",
+        help="An embedded default, a .safetensors or .onnx file, or the folder of a training.",
     )
+
+
+def model_argument(called: str = "NAME|FILE|RUN", *, required: bool = True) -> Callable[[F], F]:
+    """The model as an argument, given to the command as `run`."""
+    return click.argument("run", type=Model(called), required=required)
 
 
 def exporting(name: str) -> Callable[[F], F]:

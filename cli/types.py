@@ -117,6 +117,22 @@ class Size(_Typed):
         return sides
 
 
+class Model(_Typed):
+    """A model: the name of one that comes along, a checkpoint, or a run directory, which means its best checkpoint.
+
+    The text is left as it is; what it means is found by the method (`methods/common/running/embedded.py`).
+
+    Args:
+        name: what the help calls it, where a method has no names or takes something else too.
+    """
+
+    def __init__(self, name: str = "NAME|FILE|RUN") -> None:
+        self.name = name
+
+    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> str:
+        return str(value)
+
+
 class Quantity(click.ParamType):
     """A number with a unit.
 

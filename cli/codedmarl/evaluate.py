@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options, output
+from ..types import Model
 from ._playing import play_options
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", metavar="RUN|NAME")
+@options.model_argument()
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Episodes to play.")
-@click.option("--opponent", default=None, metavar="RUN|NAME", help="A second training: its teams with and against those of the first.")
+@click.option("--opponent", type=Model(), default=None, help="A second training: its teams with and against those of the first.")
 @play_options
 @options.json_lines
 @options.quiet

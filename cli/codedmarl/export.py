@@ -10,7 +10,7 @@ from .. import options, output
 
 
 @click.command()
-@click.argument("run", required=False, metavar="[RUN|NAME]")
+@options.model_argument(required=False)
 @options.export_format("onnx", "torchscript")
 @options.opset
 @options.notes

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", required=False, metavar="[RUN|NAME]")
+@options.model_argument(required=False)
 @click.option("--gif", type=options.PATH, default=None, metavar="FILE", help="Play, and write what happens as an animation.")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Answer observations, as JSON lines, with actions.")
 @click.option("--episodes", type=click.IntRange(1, 100), default=None, help="--gif: episodes, one after the other. [default: 3]")

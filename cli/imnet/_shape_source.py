@@ -13,6 +13,7 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
+from ..types import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from ppr.methods.imnet.infer import Predictor
     from ppr.methods.imnet.models.codes import NamedCode
 
-checkpoint = options.checkpoint("chairs")
+checkpoint = options.model("chairs")
 image_checkpoint = click.option(
-    "--image-checkpoint", type=options.PATH, default=None, metavar="FILE|RUN", help="Image encoder. [default: the embedded model's own]"
+    "--image-checkpoint", type=Model("FILE|RUN"), default=None, help="Image encoder. [default: the embedded model's own]"
 )
 #: Options that say how codes are drawn.
 prior = options.together(

@@ -37,7 +37,7 @@ def encode(
     bank: str | None,
     out: Path | None,
     checkpoint: str,
-    image_checkpoint: Path | None,
+    image_checkpoint: str | None,
     recursive: bool,
     fail_fast: bool,
     overwrite: bool,

@@ -36,7 +36,7 @@ def infer(
     with_preview: bool,
     level: float,
     checkpoint: str,
-    image_checkpoint: Path | None,
+    image_checkpoint: str | None,
     threads: int | None,
     recursive: bool,
     fail_fast: bool,

@@ -35,7 +35,7 @@ def mesh(
     preview: Path | None,
     level: float,
     checkpoint: str,
-    image_checkpoint: Path | None,
+    image_checkpoint: str | None,
     prior: str | None,
     truncation: float,
     threads: int | None,

@@ -9,7 +9,7 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
-from .. import verbs
+from .. import types, verbs
 from ..fields import As
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ class Training(verbs.Training):
         return self.task.preset(self.given.get("preset", "fast"), quick="quick" in self.given)
 
     def values(self) -> dict[str, Any]:
+        from ppr.methods.imnet.weights import EMBEDDED
+
         values = super().values()
+        if "init" in values:
+            values["init"] = str(EMBEDDED.find(values["init"]))
         values |= self.task.from_autoencoder(self.given.get("checkpoint"), values.get("data", ()))
         for name in [*(name for name in self.given if name not in NO_FIELDS), *values]:
             if name not in self.task.config.model_fields:
@@ -67,7 +71,7 @@ train = verbs.train(
     "init limit epochs batch lr",
     preset=RECIPE,
     typed={
-        "init": As(metavar="NAME|FILE|RUN", help="ae: checkpoint to start from."),
+        "init": As(type=types.Model("FILE|RUN"), help="ae: checkpoint to start from."),
         "limit": As(help="ae: use only that many shapes."),
         "epochs": As(help="Passes over the data."),
         "batch": As(help="Examples a step."),
@@ -76,7 +80,7 @@ train = verbs.train(
     own=(
         click.argument("data", nargs=-1, metavar="[DATA]"),
         model_option,
-        click.option("--checkpoint", metavar="NAME|FILE|RUN", help="svr, gan: the autoencoder whose codes are learned. [default: chairs]"),
+        click.option("--checkpoint", type=types.Model(), help="svr, gan: the autoencoder whose codes are learned. [default: chairs]"),
         click.option("--quick", is_flag=True, help="A few minutes on two cores: fewer shapes and epochs."),
     ),
     training=Training,

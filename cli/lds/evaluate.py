@@ -15,7 +15,7 @@ from . import _inputs as inputs
 
 
 @click.command()
-@click.argument("run", metavar="RUN|TABLE")
+@options.model_argument("FILE|RUN|TABLE")
 @click.option("--baselines", is_flag=True, help="Also train the baselines, on the same split; of a TABLE, them alone.")
 @verbs.settings(
     "lds",

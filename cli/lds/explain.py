@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from .. import options, output
 
 
 @click.command()
-@click.argument("run", type=options.PATH)
+@options.model_argument("FILE|RUN")
 @click.option("--row", required=True, metavar="ID", help="The row, by its id (or number, where the table had no ids).")
 @click.option("--most", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Pairs to show.")
 @options.json_lines
 @options.quiet
-def explain(run: Path, row: str, most: int, as_json: bool) -> None:
+def explain(run: str, row: str, most: int, as_json: bool) -> None:
     """Why a row got its class: its learned neighbours, which are new or gone against the start graph, and the prediction without each.
 
     `change` is what happens to the predicted class's probability without the pair: negative means that the pair speaks for the class.

@@ -10,7 +10,7 @@ from .. import options, output
 
 
 @click.command()
-@click.argument("run", type=options.PATH)
+@options.model_argument("FILE|RUN")
 @click.option(
     "--form",
     type=click.Choice(["edges", "dense"]),
@@ -24,7 +24,7 @@ from .. import options, output
 @options.overwrite
 @options.json_lines
 @options.quiet
-def export(run: Path, form: str, format: str, opset: int, out: Path | None, overwrite: bool, as_json: bool) -> None:
+def export(run: str, form: str, format: str, opset: int, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write the GCN of RUN as ONNX or TorchScript: features and a graph in, class probabilities out, for any number of rows.
 
     The file is compared with torch before it is put in place.

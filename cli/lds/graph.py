@@ -12,14 +12,14 @@ FORMATS = ("graphml", "gexf", "npz", "csv", "pyg", "json")
 
 
 @click.command()
-@click.argument("run", type=options.PATH)
+@options.model_argument("FILE|RUN")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Least probability of an edge.")
 @click.option("--format", "format", type=click.Choice(FORMATS), default=None, help="[default: by the suffix of --out, else graphml]")
 @options.out("File to write. [default: ./graph with the format's suffix]")
 @options.overwrite
 @options.json_lines
 @options.quiet
-def graph(run: Path, threshold: float, format: str | None, out: Path | None, overwrite: bool, as_json: bool) -> None:
+def graph(run: str, threshold: float, format: str | None, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write the learned graph of RUN: nodes with label and prediction, edges with probability.
 
     \b

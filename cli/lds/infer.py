@@ -13,7 +13,7 @@ from . import _inputs as inputs
 
 
 @click.command()
-@click.argument("run", type=options.PATH)
+@options.model_argument("FILE|RUN")
 @click.argument("rows", required=False)
 @click.option("--id", "id_column", metavar="COLUMN", default=None, help="Column with the new rows' names. [default: their numbers]")
 @click.option("--unlabelled-only", is_flag=True, help="Without ROWS: only the rows that had no label.")
@@ -24,7 +24,7 @@ from . import _inputs as inputs
 @options.overwrite
 @options.quiet
 def infer(
-    run: Path,
+    run: str,
     rows: str | None,
     id_column: str | None,
     unlabelled_only: bool,

@@ -12,7 +12,7 @@ from ..types import Numbers
 
 
 @click.command()
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @click.option(
     "--backend", "backends", type=click.Choice(["onnx", "torch", "all"]), default="all", show_default=True, help="What runs the network."
 )

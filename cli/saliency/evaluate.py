@@ -28,7 +28,7 @@ STRETCH_NOTE = "every map is min-max stretched before it is scored, as the field
 @click.option("--pred", type=options.PATH, default=None, metavar="DIR|ZIP", help="Ready-made maps to score instead of a network.")
 @click.option("--gt", type=options.PATH, default=None, metavar="DIR|ZIP", help="The masks (or pairs) that --pred belongs to.")
 @click.option("--resize", is_flag=True, help="Bring maps of --pred to their masks' size instead of leaving them out.")
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @options.net_size()
 @options.backend
 @options.device

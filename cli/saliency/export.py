@@ -20,7 +20,7 @@ CALIBRATION_IMAGES = 200
 
 
 @click.command()
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @click.option(
     "--size",
     "side",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @options.net_size()
 @options.backend
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @options.device
 @options.threads
 @click.option("--refine", "edges", type=click.Choice(["none", "guided", "grabcut"]), default="none", help="Align edges with the photo's.")

@@ -16,7 +16,7 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
 @click.command()
 @click.argument("image", type=options.PATH, metavar="IMG")
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @options.net_size()
 @options.out("Figure to write (.png, .pdf, .svg, .jpg), or - for PNG on stdout. [default: IMG.levels.png]")
 @options.overwrite

@@ -30,7 +30,7 @@ from .infer import load_predictor
 )
 @options.net_size("--net-size")
 @options.backend
-@options.checkpoint("ras-mobile")
+@options.model("ras-mobile")
 @options.device
 @options.threads
 @options.quiet

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import verbs
+from .. import types, verbs
 from ..fields import As
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ train = verbs.train(
     typed={
         "val": As(metavar="PATH|NAME"),
         "backbone_weights": As(metavar="FILE"),
-        "init": As(metavar="CKPT"),
+        "init": As(type=types.Model()),
         "sizes": As("--size", type=click.INT, help="Training side in pixels; repeated, one is drawn for every batch."),
     },
     own=(

@@ -16,6 +16,7 @@ from ...common.errors import PprError, UsageError, nearest
 from ...common.reading.pairs import PairGraph
 from ...common.reading.tables.encoder import Matrix, TableEncoder
 from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
+from ...common.running.embedded import Embedded
 from ..network import Features, Weights, mean_probabilities
 from ..tables.splits import PARTS, Split
 from ..tables.table import Table
@@ -105,17 +106,14 @@ class LdsModel:
         return save_checkpoint(path, state, self.meta)
 
     @classmethod
-    def load(cls, path: Path) -> LdsModel:
+    def load(cls, given: str | Path) -> LdsModel:
         """From a checkpoint, or a run directory that has one.
 
         Raises:
-            UsageError: no such file.
+            UsageError: neither.
             PprError: not a checkpoint of this method, or a damaged one.
         """
-        if path.is_dir():
-            path = path / "best.safetensors"
-        if not path.exists():
-            raise UsageError(f"{path}: no such model", hint="give the folder that `ppr lds train --out` made, or its best.safetensors")
+        path = Embedded().find(given)
         checkpoint = load_checkpoint(path, method=METHOD)
         try:
             return cls._of(checkpoint.state, checkpoint.meta)

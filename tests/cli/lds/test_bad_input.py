@@ -208,8 +208,8 @@ def test_what_is_no_run(ppr, tmp_path, monkeypatch, verb):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("text.safetensors").write_text("not a checkpoint")
-    refused(ppr("lds", verb[0], "absent", *verb[1:]), 2, "absent: no such model", "ppr lds train --out")
-    refused(ppr("lds", verb[0], "empty", *verb[1:]), 2, "no such model")
+    refused(ppr("lds", verb[0], "absent", *verb[1:]), 2, "absent: no such file or model", "train --out")
+    refused(ppr("lds", verb[0], "empty", *verb[1:]), 2, "empty: not a run directory")
     refused(ppr("lds", verb[0], "text.safetensors", *verb[1:]), 1, "text.safetensors")
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "text.safetensors"}
 
