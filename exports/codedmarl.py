@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -16,15 +17,11 @@ from torch import Tensor, nn
 
 from ppr.methods.codedmarl.agents.model import TrainedAgents
 from ppr.methods.codedmarl.agents.policy import Actor
-from ppr.methods.common.errors import PprError
-from ppr.methods.common.reading.files import atomic_open, atomic_path, free_name, refuse_existing
+from ppr.methods.common.reading.files import atomic_open, free_name, refuse_existing
 from ppr.methods.common.running.checkpoint import package_version
 
-from . import onnx, torchscript
+from .write import SUFFIX, Export, Format, write_all
 
-Format = Literal["onnx", "torchscript"]
-TOLERANCE = 1e-5
-SUFFIX = {"onnx": ".onnx", "torchscript": ".pt"}
 DESCRIPTION = "actors.json"
 #: Rows of the observations on which a file is compared with torch. TorchScript is traced on the first.
 CASES = (16, 1, 2, 100)
@@ -57,22 +54,16 @@ class ActorModule(nn.Module):
         return logits.sigmoid() if self.box else (logits.softmax(1), logits.argmax(1))
 
 
-class _Played(nn.Module):
-    """The actor as training and evaluation use it: what a file is compared with."""
-
-    def __init__(self, actor: Actor) -> None:
-        super().__init__()
-        self.actor = actor
-
-    def forward(self, observation: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        action = self.actor(observation)
-        return action if self.actor.spec.kind == "box" else (action, action.argmax(1))
+def as_played(actor: Actor, observation: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    """What training and evaluation do, and what a file is compared with."""
+    action = actor(observation)
+    return action if actor.spec.kind == "box" else (action, action.argmax(1))
 
 
 def export_actors(
     model: TrainedAgents, folder: Path, *, format: Format, opset: int, notes: Mapping[str, str], overwrite: bool
 ) -> dict[str, Any]:
-    """Write one file an agent and `actors.json`, which says what each takes and gives; each file is compared with torch first.
+    """Write one file an agent and `actors.json`, which says what each takes and gives; all files are compared with torch first.
 
     Args:
         opset: 18 to 23; for ONNX.
@@ -83,42 +74,38 @@ def export_actors(
 
     Raises:
         UsageError: a file exists already and shall not be overwritten.
-        PprError: an action that differs from torch by more than 1e-5 (that file is not written then), or parameters that are not finite.
+        PprError: an action that differs from torch by more than 1e-5, or parameters that are not finite; nothing is written then.
     """
-    for spec, policy in zip(model.specs, model.policies, strict=True):
-        if not torch.isfinite(policy).all():
-            raise PprError(f"{spec.name}: its parameters are not finite; nothing was written")
     taken: set[str] = set()
     paths = [folder / f"{free_name(re.sub(r'[^A-Za-z0-9_-]', '_', spec.name), taken)}{SUFFIX[format]}" for spec in model.specs]
-    for path in (*paths, folder / DESCRIPTION):
-        refuse_existing(path, overwrite=overwrite)
+    refuse_existing(folder / DESCRIPTION, overwrite=overwrite)
     config = model.meta.config
     about = {"method": "codedmarl", "env": config["env"], "format": format, "version": package_version(), **notes}
     if format == "onnx":
         about["opset"] = opset
-    agents = []
-    for actor, path in zip(model.actors, paths, strict=True):
-        described = asdict(actor.spec) | {"meaning": MEANING[actor.spec.kind]}
-        cases = _cases(actor.spec.observation)
-        if format == "onnx":
-            parity = _onnx(actor, cases, path, opset=opset, metadata=about | described, overwrite=overwrite)
-        else:
-            parity = _torchscript(actor, cases, path, metadata=about | described, overwrite=overwrite)
-        agents.append(described | {"file": path.name, "bytes": path.stat().st_size, "parity": asdict(parity)})
+    cards = [asdict(actor.spec) | {"meaning": MEANING[actor.spec.kind]} for actor in model.actors]
+    exports = {path: actor_export(actor, about | card) for path, actor, card in zip(paths, model.actors, cards, strict=True)}
+    files = write_all(exports, format, opset=opset, overwrite=overwrite)
+    agents = [
+        card | {"file": file.path.name, "bytes": file.bytes, "parity": file.compared} for card, file in zip(cards, files, strict=True)
+    ]
     report = about | {"episode_length": config["episode_length"], "agents": agents}
     with atomic_open(folder / DESCRIPTION, overwrite=overwrite) as stream:
         stream.write((json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     return report
 
 
-def _onnx(
-    actor: Actor, cases: Sequence[tuple[Tensor]], path: Path, *, opset: int, metadata: Mapping[str, Any], overwrite: bool
-) -> onnx.Parity:
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        onnx.save(actor_graph(actor, opset), temporary, metadata=metadata, overwrite=True)
-        parity = onnx.parity(temporary, _Played(actor), cases)
-        _refuse_difference(path, parity.max_difference)
-    return parity
+def actor_export(actor: Actor, metadata: Mapping[str, Any]) -> Export:
+    """An actor as its file shall hold it."""
+    return Export(
+        ActorModule(actor),
+        _cases(actor.spec.observation),
+        inputs=["observation"],
+        outputs=["action"] if actor.spec.kind == "box" else ["action", "choice"],
+        metadata=metadata,
+        reference=partial(as_played, actor),
+        graph=partial(actor_graph, actor),
+    )
 
 
 def actor_graph(actor: Actor, opset: int) -> ModelProto:
@@ -142,21 +129,6 @@ def actor_graph(actor: Actor, opset: int) -> ModelProto:
     graph = helper.make_graph(nodes, "actor", inputs, outputs, weights)
     imports = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=imports, ir_version=helper.find_min_ir_version_for(imports), producer_name="ppr")
-
-
-def _torchscript(actor: Actor, cases: Sequence[tuple[Tensor]], path: Path, *, metadata: Mapping[str, Any], overwrite: bool) -> onnx.Parity:
-    module, played = ActorModule(actor), _Played(actor)
-    with torch.no_grad():
-        for case in cases:
-            found, expected = module(*case), played(*case)
-            pairs = [(found, expected)] if isinstance(found, Tensor) else zip(found, expected, strict=True)
-            _refuse_difference(path, max(float((one - other).abs().max()) for one, other in pairs))
-    return torchscript.export(module, cases, path, metadata=metadata, tolerance=TOLERANCE, overwrite=overwrite)
-
-
-def _refuse_difference(path: Path, difference: float) -> None:
-    if not difference <= TOLERANCE:
-        raise PprError(f"{path}: differs from torch by {difference:.2g}, more than {TOLERANCE:g}; not written")
 
 
 def _cases(width: int) -> list[tuple[Tensor]]:

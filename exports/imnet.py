@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError
-from ppr.methods.common.reading.files import atomic_path
 from ppr.methods.common.running.checkpoint import Checkpoint, Meta, load_checkpoint, load_state, save_checkpoint
 from ppr.methods.imnet.config import METHOD, network_config
 from ppr.methods.imnet.evaluate import largest_share
@@ -23,8 +22,9 @@ from ppr.methods.imnet.models.svr import METHOD as IMAGE_METHOD
 from ppr.methods.imnet.models.svr import load_image_encoder
 from ppr.methods.imnet.network import ImplicitDecoder
 
-from . import onnx, torchscript
 from .mesh.extract import Extraction, extract
+from .parity import Tolerance
+from .write import Export, Format, write
 
 TOLERANCE = 1e-5
 WHOLE = 0.95  # of the volume in one component
@@ -69,7 +69,7 @@ def load_decoder(path: Path) -> tuple[ImplicitDecoder, Checkpoint]:
 
 
 def export_field(
-    path: Path, out: Path, format: str, *, code: NDArray[np.float32] | None, occupancy: bool, opset: int, overwrite: bool
+    path: Path, out: Path, format: Format, *, code: NDArray[np.float32] | None, occupancy: bool, opset: int, overwrite: bool
 ) -> dict[str, Any]:
     """Write the decoder as ONNX or TorchScript, with a free number of points, and compare it with torch.
 
@@ -77,7 +77,8 @@ def export_field(
         code: shape to put into the file, which then takes points alone; None leaves the code an input.
 
     Raises:
-        PprError: the file differs from torch by more than 1e-5 (of the largest logit); it is not written then.
+        UsageError: the file exists already and shall not be overwritten.
+        PprError: the file differs from torch by more than 1e-5 (of the largest logit), or computes no numbers; it is not written then.
     """
     decoder, checkpoint = load_decoder(path)
     own = None if code is None else torch.from_numpy(code)
@@ -92,18 +93,22 @@ def export_field(
         # Logits grow without bound, and float32's noise with them.
         tolerance = TOLERANCE * max(1.0, float(module(*cases[-1]).abs().max()))
     about = description(checkpoint.meta, decoder, occupancy=module.as_occupancy)
-    if format == "torchscript":
-        parity = torchscript.export(module, cases, out, metadata=about, tolerance=tolerance, overwrite=overwrite)
-    else:
-        names = ["points"] if own is not None else ["points", "code"]
-        dynamic = {"points": {0: "points"}}
-        model = onnx.export(module, cases[0], input_names=names, output_names=["values"], dynamic=dynamic, opset=opset)
-        with atomic_path(out, overwrite=overwrite) as temporary:
-            onnx.save(model, temporary, metadata=about, overwrite=True)
-            parity = onnx.parity(temporary, module, cases)
-            if parity.max_difference > tolerance:
-                raise PprError(f"{out}: differs from torch by {parity.max_difference:.2g}, more than {tolerance:.2g}; not written")
-    return {"path": str(out), "bytes": out.stat().st_size, "parity": asdict(parity), "level": about["level"]}
+    written = write(
+        Export(
+            module,
+            cases,
+            inputs=["points"] if own is not None else ["points", "code"],
+            outputs=["values"],
+            axes={"points": {0: "points"}},
+            metadata=about,
+            tolerance=Tolerance(tolerance),
+        ),
+        out,
+        format,
+        opset=opset,
+        overwrite=overwrite,
+    )
+    return {"path": str(out), "bytes": written.bytes, "parity": written.compared, "level": about["level"]}
 
 
 def description(meta: Meta, decoder: ImplicitDecoder, *, occupancy: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a torch module to a checked ONNX file: export, metadata, precision variants, parity and latency."""
+"""From a torch module to a checked ONNX graph, and how such a file is run: tracing, metadata, signature and latency."""
 
 from __future__ import annotations
 
@@ -9,65 +9,64 @@ import logging
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from torch import Tensor, nn
 
-from ppr.methods.common.errors import PprError
-from ppr.methods.common.reading.files import atomic_path
+from ppr.methods.common.errors import PprError, UsageError, reason
+from ppr.methods.common.measuring.onnx_session import open_session
+
+from .parity import Computation
 
 OPSET = 18  # the oldest that knows antialiased Resize; read by every ONNX Runtime since 1.15
 MIN_OPSET, MAX_OPSET = 18, 23
 
 
-@dataclass(frozen=True)
-class Parity:
-    """How an ONNX file compares with the module it came from."""
-
-    max_difference: float
-    cases: int
-
-
-def export(
-    module: nn.Module,
-    inputs: Sequence[Tensor],
-    *,
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    dynamic: Mapping[str, Mapping[int, str]] | None = None,
-    opset: int = OPSET,
-) -> onnx.ModelProto:
-    """Trace a module into a checked ONNX model.
-
-    Args:
-        inputs: example inputs; an axis that `dynamic` names must not be 0 or 1 long, or tracing would take it for a constant.
-        dynamic: input name -> axis -> name of that dimension.
+def check_opset(opset: int) -> None:
+    """Refuse an operator set that is not supported.
 
     Raises:
-        PprError: the exporter cannot express the module, or the opset is not between 18 and 23.
+        UsageError: it is not between 18 and 23.
     """
     if not MIN_OPSET <= opset <= MAX_OPSET:
-        raise PprError(f"--opset {opset}: supported are {MIN_OPSET} to {MAX_OPSET}")
+        raise UsageError(f"--opset {opset}: supported are {MIN_OPSET} to {MAX_OPSET}")
+
+
+def trace(
+    module: nn.Module,
+    example: Sequence[Tensor],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]] | None = None,
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """Trace a module into an ONNX model.
+
+    Args:
+        example: inputs; an axis that `axes` names must not be 0 or 1 long, or tracing would take it for a constant.
+        axes: input -> axis -> name of that dimension, which is then free.
+
+    Raises:
+        PprError: the exporter cannot express the module.
+    """
     shapes = None
-    if dynamic:
-        dims: dict[str, Any] = {}
-        named = {label for axes in dynamic.values() for label in axes.values()}
-        dims = {label: torch.export.Dim(label, min=1 if label == "batch" else 2) for label in named}
-        shapes = tuple({axis: dims[label] for axis, label in dynamic.get(name, {}).items()} for name in input_names)
-    module = module.eval()
+    if axes:
+        named = {label for of_input in axes.values() for label in of_input.values()}
+        dims: dict[str, Any] = {label: torch.export.Dim(label, min=1 if label == "batch" else 2) for label in named}
+        shapes = tuple({axis: dims[label] for axis, label in axes.get(name, {}).items()} for name in inputs)
     try:
-        with _silenced(), torch.no_grad():
+        with silenced(), torch.no_grad():
             program = torch.onnx.export(
-                module,
-                tuple(inputs),
-                input_names=list(input_names),
-                output_names=list(output_names),
+                module.eval(),
+                tuple(example),
+                input_names=list(inputs),
+                output_names=list(outputs),
                 dynamic_shapes=shapes,
                 opset_version=opset,
                 dynamo=True,
@@ -75,114 +74,56 @@ def export(
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many types, all meaning that the module cannot be expressed
-        raise PprError(f"the ONNX exporter failed ({str(error).strip().splitlines()[0][:160]})") from error
+        raise PprError(f"the ONNX exporter failed ({reason(error)})") from error
     assert program is not None
     model = program.model_proto
     _strip_traces(model)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def save(model: onnx.ModelProto, path: Path, *, metadata: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Check the model, attach metadata (values that are not text become JSON) and write the file whole or not at all.
+def serialize(model: onnx.ModelProto, metadata: Mapping[str, Any]) -> bytes:
+    """The file, checked, with the metadata inside: values that are not text become JSON.
 
     Raises:
-        PprError: the model is not valid ONNX, or the file cannot be written.
+        PprError: the model is not valid ONNX, an output that is named like a weight among the reasons, or too large for one file.
     """
     del model.metadata_props[:]
     helper.set_model_props(model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()})
     try:
         onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as error:
-        raise PprError(f"{path}: the exported graph is not valid ONNX ({error})") from error
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        onnx.save_model(model, str(temporary))
+        return model.SerializeToString()
+    except Exception as error:  # of the checker, of its shape inference, or of protobuf beyond 2 GB
+        raise PprError(f"the graph is not valid ONNX ({reason(error)})") from error
 
 
-def store_half(model: onnx.ModelProto, *, at_least: int = 64) -> onnx.ModelProto:
-    """Store large float32 weights as float16 with a Cast behind each: half the file, float32 arithmetic.
+def runner(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Computation:
+    """Runs the file, tensors in and out.
 
-    ONNX Runtime folds the casts into constants when it loads the model, so that it runs as fast as the float32 file.
+    Raises:
+        PprError: ONNX Runtime cannot load it, its inputs or outputs have other names, or later, it cannot be run.
     """
-    halved = onnx.ModelProto()
-    halved.CopyFrom(model)
-    graph = halved.graph
-    casts = []
-    for initializer in graph.initializer:
-        if initializer.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(initializer)
-        if values.size < at_least:
-            continue
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            raise PprError(f"the weight {initializer.name} does not fit into half precision")
-        name = initializer.name
-        initializer.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], f"{name}_cast", to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    stored = {initializer.name for initializer in graph.initializer}
-    kept = [value for value in graph.value_info if value.name not in stored]
-    del graph.value_info[:]
-    graph.value_info.extend(kept)
-    return halved
+    try:
+        runtime = open_session(path)
+    except PprError as error:  # names the path, which is a temporary one here
+        raise PprError(f"ONNX Runtime cannot load it ({reason(error.__cause__ or error)})") from error
+    for kind, asked, values in (("takes", inputs, runtime.get_inputs()), ("gives", outputs, runtime.get_outputs())):
+        found = [value.name for value in values]
+        if found != list(asked):
+            raise PprError(f"the graph {kind} {', '.join(found) or 'nothing'} where it should be {', '.join(asked)}")
+
+    def run(*case: Tensor) -> Sequence[Tensor]:
+        try:
+            answers = runtime.run(None, {name: tensor.numpy() for name, tensor in zip(inputs, case, strict=True)})
+        except Exception as error:
+            raise PprError(f"ONNX Runtime cannot run it ({reason(error)})") from error
+        return [torch.from_numpy(np.asarray(answer)) for answer in answers]
+
+    return run
 
 
-def quantize_int8(
-    model: onnx.ModelProto, calibration: Iterable[dict[str, np.ndarray]], *, keep_float: Sequence[str] = ()
-) -> onnx.ModelProto:
-    """Static int8 quantisation in QDQ form: per-channel weights, activations calibrated on real inputs, depthwise convolutions left out.
-
-    Args:
-        calibration: feeds as the model takes them; some hundred.
-        keep_float: name fragments of nodes that stay in float32 (the last convolutions, which decide the map's levels).
-    """
-    import tempfile
-
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.feeds = iter(calibration)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self.feeds, None)
-
-    with tempfile.TemporaryDirectory() as folder, _silenced():
-        plain, prepared, result = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
-        onnx.save_model(model, str(plain))
-        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(str(prepared)).graph.node
-        excluded = [
-            node.name
-            for node in nodes
-            if _is_depthwise(node) or any(part in name for part in keep_float for name in (node.name, *node.input))
-        ]
-        quantize_static(
-            str(prepared),
-            str(result),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=False,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=["Conv"],  # sums of logits and attention products span too wide a range for 256 levels
-            nodes_to_exclude=excluded,
-        )
-        return onnx.load(str(result))
-
-
-def _is_depthwise(node: onnx.NodeProto) -> bool:
-    """Whether a node is a convolution with groups: it has few weights to save and loses most to 8 bits."""
-    return node.op_type == "Conv" and any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
-
-
-def signature(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]]:
-    """Inputs and outputs as name -> "float32 [batch, 3, height, width]"."""
+def signature(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Inputs and outputs of a file as name -> "float32 [batch, 3, height, width]"."""
+    graph = onnx.load(path).graph
 
     def describe(values: Iterable[onnx.ValueInfoProto]) -> dict[str, str]:
         found = {}
@@ -192,38 +133,12 @@ def signature(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]]:
             found[value.name] = f"{np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name} [{dims}]"
         return found
 
-    return describe(model.graph.input), describe(model.graph.output)
-
-
-def session(path: Path, *, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads:
-        options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def parity(path: Path, module: nn.Module, cases: Sequence[Sequence[Tensor]]) -> Parity:
-    """The largest absolute difference between the file in ONNX Runtime and the module in float32, over several inputs and all outputs."""
-    runtime = session(path)
-    names = [node.name for node in runtime.get_inputs()]
-    worst = 0.0
-    with torch.no_grad():
-        for case in cases:
-            expected = module(*case)
-            expected = expected if isinstance(expected, (tuple, list)) else [expected]
-            found = runtime.run(None, {name: tensor.numpy() for name, tensor in zip(names, case, strict=True)})
-            for theirs, ours in zip(found, expected, strict=True):
-                worst = max(worst, float(np.abs(theirs.astype(np.float64) - ours.double().numpy()).max()))
-    return Parity(worst, len(cases))
+    return describe(graph.input), describe(graph.output)
 
 
 def latency(path: Path, feed: dict[str, np.ndarray], *, threads: int | None = None, runs: int = 20) -> float:
     """Median milliseconds of one run in ONNX Runtime on the CPU, after three to warm up."""
-    runtime = session(path, threads=threads)
+    runtime = open_session(path, threads=threads)
     times = []
     for _ in range(runs + 3):
         start = time.perf_counter()
@@ -245,7 +160,7 @@ def _strip_traces(model: onnx.ModelProto) -> None:
 
 
 @contextlib.contextmanager
-def _silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """The exporter and the quantiser talk on stdout, where only results belong."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

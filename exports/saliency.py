@@ -1,82 +1,32 @@
-"""The graphs a RAS network is exported as: plain, with all levels, with pre- and post-processing inside, or as rembg feeds it."""
+"""A RAS network as ONNX, in one of four precisions and with or without its pre- and post-processing, or as TorchScript."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.reading.files import atomic_path
 from ppr.methods.common.running.checkpoint import Meta, package_version
 from ppr.methods.saliency.data import normalize
-from ppr.methods.saliency.folding import fold_batch_norm
 from ppr.methods.saliency.infer import resize_to_side
-from ppr.methods.saliency.network import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, RAS, Normalization
+from ppr.methods.saliency.network import ARCHITECTURES, RAS, Normalization
+from ppr.methods.saliency.saliency_map import Saliency
 from ppr.methods.saliency.trunks import MobileNetV2
 
-from . import onnx as exporter
-from . import torchscript
+from . import onnx
+from .parity import BROKEN, Computation, Parity, Tolerance
+from .precision import quantize_int8, store_half
 from .preprocessing import with_preprocessing
-
-
-class SaliencyGraph(nn.Module):
-    """What the plain ONNX file computes: normalised image -> probability of the finest level, or of all levels, finest first.
-
-    Shapes:
-        image (B, 3, H, W) float32 -> (B, 1, H, W) float32 in [0, 1], or a tuple of them.
-    """
-
-    def __init__(self, network: RAS, *, all_levels: bool = False) -> None:
-        super().__init__()
-        self.network = fold_batch_norm(network)
-        self.all_levels = all_levels
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outputs = self.network(image)
-        return tuple(torch.sigmoid(o) for o in outputs) if self.all_levels else torch.sigmoid(outputs[0])
-
-
-class RembgGraph(nn.Module):
-    """The plain graph behind the input of rembg's custom-model sessions: RGB over its own maximum, ImageNet mean and standard deviation.
-
-    rembg divides by the image's largest value, so that 1.0 stands for 255 in all but dark pictures; the graph undoes the ImageNet
-    normalisation and applies the network's own.
-    """
-
-    gain: Tensor
-    offset: Tensor
-
-    def __init__(self, graph: SaliencyGraph, normalization: Normalization) -> None:
-        super().__init__()
-        self.inner = graph
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        own_mean, own_std = (torch.tensor(v).view(1, 3, 1, 1) for v in (normalization.mean, normalization.std))
-        self.register_buffer("gain", std * 255 / normalization.scale / own_std)
-        self.register_buffer("offset", (mean * 255 / normalization.scale - own_mean) / own_std)
-        self.bgr = normalization.bgr
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        x = image * self.gain + self.offset
-        return self.inner(x.flip(1) if self.bgr else x)
-
-
-class HalfGraph(nn.Module):
-    """A graph computed in float16 between float32 inputs and outputs, for GPUs."""
-
-    def __init__(self, graph: nn.Module) -> None:
-        super().__init__()
-        self.inner = graph.half()
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found = self.inner(image.half())
-        return tuple(o.float() for o in found) if isinstance(found, tuple) else found.float()
+from .saliency_graphs import HalfGraph, RembgGraph, SaliencyGraph
+from .write import Export, write
 
 
 def metadata(meta: Meta, side: int, profile: str, precision: str) -> dict[str, Any]:
@@ -103,8 +53,13 @@ def metadata(meta: Meta, side: int, profile: str, precision: str) -> dict[str, A
 
 
 Precision = Literal["fp32", "fp16", "fp16w", "int8"]
-TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "fp16w": 5e-3}
-INT8_MEAN_TOLERANCE = 0.02  # mean |difference| of the probability over the calibration images
+TOLERANCE = {
+    "fp32": Tolerance(1e-4),
+    "fp16": Tolerance(5e-3),
+    "fp16w": Tolerance(5e-3),
+    "int8": Tolerance(math.inf, average=0.02),  # of the probability over the calibration images
+}
+MASK_TOLERANCE = Tolerance(levels=1)
 
 
 @dataclass(frozen=True)
@@ -122,7 +77,7 @@ class Request:
     preprocess: bool = False
     all_levels: bool = False
     profile: Literal["plain", "rembg"] = "plain"
-    opset: int = exporter.OPSET
+    opset: int = onnx.OPSET
     verify: bool = True
 
     def check(self) -> None:
@@ -137,6 +92,20 @@ class Request:
             )
         if self.profile == "rembg" and self.side not in (0, 320):
             raise UsageError("--profile rembg: feeds 320x320", hint="--size 320 or dynamic")
+
+    @property
+    def tolerance(self) -> Tolerance | None:
+        """How far the file may be from torch."""
+        if not self.verify:
+            return None
+        return MASK_TOLERANCE if self.preprocess else TOLERANCE[self.precision]
+
+    @property
+    def otherwise(self) -> str | None:
+        """What to ask for where the file is too far off."""
+        if self.preprocess:
+            return "leave --with-preprocess out, or try another --size"
+        return {"fp16": "use --precision fp16w", "int8": "use --precision fp16w", "fp16w": "use --precision fp32"}.get(self.precision)
 
 
 def to_onnx(
@@ -155,39 +124,47 @@ def to_onnx(
         PprError: the result differs from torch by more than the precision allows.
     """
     request.check()
+    if request.precision == "int8" and not calibration:
+        raise UsageError("--precision int8: needs images to calibrate on", hint="--calibration PATH")
+    if request.preprocess and request.verify and not calibration:
+        raise UsageError("--with-preprocess: needs photos to be compared on", hint="--calibration PATH")
     architecture = ARCHITECTURES[meta.arch]
-    graph: nn.Module = SaliencyGraph(network, all_levels=request.all_levels)
-    if request.profile == "rembg":
-        graph = RembgGraph(graph, architecture.normalization)  # type: ignore[arg-type]
-    graph = graph.eval()
-    names = ["saliency"] + [f"level{i}" for i in range(2, len(network.blocks) + 2)] if request.all_levels else ["saliency"]
     side = request.side or architecture.side or 320
+    plain = _plain(network, architecture.normalization, request)
     # Halving is done on a copy: the float32 graph is what the result is compared with.
-    traced = HalfGraph(SaliencyGraph(network, all_levels=request.all_levels)) if request.precision == "fp16" else graph
-    if request.precision == "fp16" and request.profile == "rembg":
-        traced = HalfGraph(RembgGraph(SaliencyGraph(network), architecture.normalization))
-    model = _trace(traced, side, dynamic=not request.side, names=names, opset=request.opset)
-    if request.precision == "fp16w":
-        model = exporter.store_half(model)
-    if request.precision == "int8":
-        feeds = [{"image": normalize(resize_to_side(photo, side), architecture.normalization)[None].numpy()} for photo in calibration]
-        if not feeds:
-            raise UsageError("--precision int8: needs images to calibrate on", hint="--calibration PATH")
-        model = exporter.quantize_int8(model, feeds, keep_float=float_layers(network))
-    if request.preprocess:
-        model = with_preprocessing(model, architecture.normalization, side)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        exporter.save(
-            model, temporary, metadata=metadata(meta, request.side or architecture.side, request.profile, request.precision), overwrite=True
-        )
-        report = {"path": str(path), "bytes": temporary.stat().st_size, "precision": request.precision, "opset": request.opset}
-        report["inputs"], report["outputs"] = exporter.signature(model)
-        if request.verify:
-            report |= _verify(temporary, graph, network, meta, request, side, calibration)
-        feed = {"image": np.zeros((1, 3, side, side), np.float32)}
-        if request.preprocess:
-            feed = {"photo": np.zeros((300, 400, 3), np.uint8)}
-        report["ms"] = round(exporter.latency(temporary, feed, threads=2), 2)
+    traced = HalfGraph(_plain(network, architecture.normalization, request)) if request.precision == "fp16" else plain
+    outputs = _outputs(network, request)
+
+    def graph(opset: int) -> ModelProto:
+        example = torch.rand(1 if request.side else 2, 3, side, side)
+        axes = None if request.side else {"image": {0: "batch", 2: "height", 3: "width"}}
+        model = onnx.trace(traced, [example], inputs=["image"], outputs=outputs, axes=axes, opset=opset)
+        if request.precision == "fp16w":
+            model = store_half(model)
+        if request.precision == "int8":
+            feeds = [{"image": normalize(resize_to_side(photo, side), architecture.normalization)[None].numpy()} for photo in calibration]
+            model = quantize_int8(model, feeds, keep_float=float_layers(network))
+        return with_preprocessing(model, architecture.normalization, side) if request.preprocess else model
+
+    cases, reference = _comparison(plain, architecture.normalization, request, side, calibration)
+    export = Export(
+        traced,
+        cases,
+        inputs=["photo"] if request.preprocess else ["image"],
+        outputs=["mask"] if request.preprocess else outputs,
+        metadata=metadata(meta, request.side or architecture.side, request.profile, request.precision),
+        tolerance=request.tolerance,
+        reference=reference,
+        graph=graph,
+        hint=request.otherwise,
+    )
+    written = write(export, path, opset=request.opset, overwrite=overwrite)
+    report = {"path": str(path), "bytes": written.bytes, "precision": request.precision, "opset": request.opset}
+    report["inputs"], report["outputs"] = onnx.signature(path)
+    if written.parity is not None:
+        report |= _measured(written.parity, request)
+    feed = {"photo": np.zeros((300, 400, 3), np.uint8)} if request.preprocess else {"image": np.zeros((1, 3, side, side), np.float32)}
+    report["ms"] = round(onnx.latency(path, feed, threads=2), 2)
     return report
 
 
@@ -200,17 +177,16 @@ def to_torchscript(network: RAS, meta: Meta, path: Path, request: Request, *, ov
     """
     if request.preprocess or request.precision != "fp32" or request.profile != "plain":
         raise UsageError("--format torchscript: is plain float32", hint="the other choices are for --format onnx")
-    graph = SaliencyGraph(network, all_levels=request.all_levels)
-    side = request.side or 256
-    found = torchscript.export(
-        graph,
-        [[case] for case in _cases(side, dynamic=True)],
-        path,
+    export = Export(
+        SaliencyGraph(network, all_levels=request.all_levels),
+        random_cases(request.side or 256, dynamic=True),
+        inputs=["image"],
+        outputs=_outputs(network, request),
         metadata=metadata(meta, request.side, "plain", "fp32"),
         tolerance=TOLERANCE["fp32"],
-        overwrite=overwrite,
     )
-    return {"path": str(path), "bytes": path.stat().st_size, "max_difference": found.max_difference, "cases": found.cases}
+    written = write(export, path, "torchscript", overwrite=overwrite)
+    return {"path": str(path), "bytes": written.bytes, **written.compared}
 
 
 def score_layers(network: RAS) -> list[str]:
@@ -228,63 +204,54 @@ def float_layers(network: RAS) -> list[str]:
     return score_layers(network) + early
 
 
-def _verify(
-    path: Path, graph: nn.Module, network: RAS, meta: Meta, request: Request, side: int, calibration: Sequence[np.ndarray]
-) -> dict[str, Any]:
-    """Compare the written file with torch in float32; raises if it is too far off."""
-    if request.preprocess:
-        return _verify_preprocessing(path, network, meta, side, calibration)
-    if request.precision == "int8":
-        normalization = ARCHITECTURES[meta.arch].normalization
-        runtime = exporter.session(path)
-        differences = []
-        for photo in calibration[:32]:
-            x = normalize(resize_to_side(photo, side), normalization)[None]
-            with torch.no_grad():
-                expected = graph(x)
-            first = expected[0] if isinstance(expected, tuple) else expected
-            differences.append(float(np.abs(runtime.run(None, {"image": x.numpy()})[0] - first.numpy()).mean()))
-        mean = float(np.mean(differences))
-        if mean > INT8_MEAN_TOLERANCE:
-            raise PprError(
-                f"int8 differs from float32 by {mean:.3f} on average, more than {INT8_MEAN_TOLERANCE}; not written", hint="use fp16w"
-            )
-        return {"mean_difference": mean, "cases": len(differences)}
-    found = exporter.parity(path, graph, [[case] for case in _cases(side, dynamic=not request.side)])
-    limit = TOLERANCE[request.precision]
-    if not found.max_difference < limit:
-        raise PprError(f"the ONNX file differs from torch by {found.max_difference:.2g}, more than {limit:g}; not written")
-    return {"max_difference": found.max_difference, "cases": found.cases}
+class InferredMask(nn.Module):
+    """What `infer` makes of a photo with a plain graph: (H, W, 3) uint8 -> (H, W) uint8."""
+
+    def __init__(self, graph: nn.Module, normalization: Normalization, side: int) -> None:
+        super().__init__()
+        self.graph, self.normalization, self.side = graph, normalization, side
+
+    def forward(self, photo: Tensor) -> Tensor:
+        image = normalize(resize_to_side(photo.numpy(), self.side), self.normalization)
+        probability = self.graph(image[None])[0, 0]
+        if not torch.isfinite(probability).all():  # rounding to grey levels would hide it
+            raise PprError("torch computes NaN or infinity", hint=BROKEN)
+        return torch.from_numpy(Saliency(probability.numpy(), photo.shape[1], photo.shape[0]).mask())
 
 
-def _verify_preprocessing(path: Path, network: RAS, meta: Meta, side: int, calibration: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Compare masks in grey levels with what `infer` computes, on photos."""
-    from ppr.methods.saliency.saliency_map import Saliency
-
-    graph, normalization = SaliencyGraph(network), ARCHITECTURES[meta.arch].normalization
-    runtime = exporter.session(path)
-    worst = 0
-    for photo in calibration[:5]:
-        with torch.no_grad():
-            probability = graph(normalize(resize_to_side(photo, side), normalization)[None])[0, 0].numpy()
-        expected = Saliency(probability, photo.shape[1], photo.shape[0]).mask()
-        found = runtime.run(None, {"photo": photo})[0]
-        worst = max(worst, int(np.abs(found.astype(int) - expected.astype(int)).max()))
-    if worst > 1:
-        raise PprError(f"the graph with pre-processing differs from `infer` by {worst} grey levels, more than 1; not written")
-    return {"max_grey_levels": worst, "cases": len(calibration[:5])}
-
-
-def _cases(side: int, *, dynamic: bool) -> Iterator[Tensor]:
+def random_cases(side: int, *, dynamic: bool) -> list[list[Tensor]]:
     """Random inputs: at the fixed size, or at three sizes of which one is odd."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(side, side), (side + 64, side - 32), (97, 131)] if dynamic else [(side, side)] * 3
-    for height, width in sizes:
-        yield torch.rand(1, 3, height, width, generator=generator) * 2 - 1
+    return [[torch.rand(1, 3, height, width, generator=generator) * 2 - 1] for height, width in sizes]
 
 
-def _trace(graph: nn.Module, side: int, *, dynamic: bool, names: list[str], opset: int) -> onnx.ModelProto:
-    """Export a graph at a fixed side, or with dynamic batch, height and width."""
-    example = torch.rand(2 if dynamic else 1, 3, side, side)
-    axes = {"image": {0: "batch", 2: "height", 3: "width"}} if dynamic else None
-    return exporter.export(graph, [example], input_names=["image"], output_names=names, dynamic=axes, opset=opset)
+def _plain(network: RAS, normalization: Normalization, request: Request) -> nn.Module:
+    """The graph in float32, without what is put around it."""
+    graph = SaliencyGraph(network, all_levels=request.all_levels)
+    return (RembgGraph(graph, normalization) if request.profile == "rembg" else graph).eval()
+
+
+def _outputs(network: RAS, request: Request) -> list[str]:
+    """Names of the maps, finest first."""
+    return ["saliency"] + [f"level{i}" for i in range(2, len(network.blocks) + 2) if request.all_levels]
+
+
+def _comparison(
+    graph: nn.Module, normalization: Normalization, request: Request, side: int, photos: Sequence[np.ndarray]
+) -> tuple[list[list[Tensor]], Computation]:
+    """Inputs on which a file is compared, and what it is compared with: `infer`'s masks, or the maps of the graph in float32."""
+    if request.preprocess:
+        return [[torch.tensor(photo)] for photo in photos[:5]], InferredMask(graph, normalization, side)
+    if request.precision == "int8":
+        return [[normalize(resize_to_side(photo, side), normalization)[None]] for photo in photos[:32]], graph
+    return random_cases(side, dynamic=not request.side), graph
+
+
+def _measured(parity: Parity, request: Request) -> dict[str, Any]:
+    """The difference that says most of a kind of file."""
+    if request.preprocess:
+        return {"max_grey_levels": parity.max_levels, "cases": parity.cases}
+    if request.precision == "int8":
+        return {"mean_difference": parity.mean_difference, "cases": parity.cases}
+    return {"max_difference": parity.max_difference, "cases": parity.cases}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,42 +12,53 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ppr.methods.common.errors import PprError
-from ppr.methods.common.reading.files import atomic_path
+from ppr.methods.common.errors import PprError, reason
 
-from .onnx import Parity
+from .parity import Computation
 
 
-def export(
-    module: nn.Module,
-    cases: Sequence[Sequence[Tensor]],
-    path: Path,
-    *,
-    metadata: Mapping[str, Any],
-    tolerance: float,
-    overwrite: bool = False,
-) -> Parity:
-    """Trace on the first case, freeze, and write the file if it agrees with the module on all cases. Metadata goes into `ppr.json` inside.
+def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModule:
+    """Trace a module on one input and freeze it: its weights become constants.
 
     Raises:
-        PprError: tracing failed, or the outputs differ by more than `tolerance`.
+        PprError: tracing failed.
     """
-    module = module.eval()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), _silenced():
         try:
-            traced = torch.jit.freeze(torch.jit.trace(module, tuple(cases[0])))
-        except RuntimeError as error:
-            raise PprError(f"{path}: tracing failed ({str(error).splitlines()[0][:160]})") from error
-        with atomic_path(path, overwrite=overwrite) as temporary:
-            torch.jit.save(traced, str(temporary), _extra_files={"ppr.json": json.dumps(dict(metadata))})
-            loaded = torch.jit.load(str(temporary))
-            worst = max(_difference(loaded(*case), module(*case)) for case in cases)
-            if worst > tolerance:
-                raise PprError(f"{path}: differs from torch by {worst:.2g}, more than {tolerance:g}; not written")
-    return Parity(worst, len(cases))
+            return torch.jit.freeze(torch.jit.trace(module.eval(), tuple(example)))
+        except Exception as error:  # whatever the module raises while it is traced
+            raise PprError(f"tracing failed ({reason(error)})") from error
 
 
-def _difference(found: Any, expected: Any) -> float:
-    pairs = zip(found, expected, strict=True) if isinstance(expected, (tuple, list)) else [(found, expected)]
-    return max((ours - theirs).abs().max().item() for ours, theirs in pairs)
+def serialize(traced: torch.jit.ScriptModule, metadata: Mapping[str, Any]) -> bytes:
+    """The file, with the metadata as `ppr.json` inside."""
+    buffer = io.BytesIO()
+    with _silenced():
+        torch.jit.save(traced, buffer, _extra_files={"ppr.json": json.dumps(dict(metadata))})
+    return buffer.getvalue()
+
+
+def runner(path: Path) -> Computation:
+    """Runs the file.
+
+    Raises:
+        PprError: it cannot be loaded, or later, cannot be run.
+    """
+    try:
+        with _silenced():
+            loaded = torch.jit.load(str(path), map_location="cpu")
+    except Exception as error:
+        raise PprError(f"TorchScript cannot load it ({reason(error)})") from error
+
+    def run(*case: Tensor) -> Tensor | Sequence[Tensor]:
+        try:
+            return loaded(*case)
+        except Exception as error:
+            raise PprError(f"TorchScript cannot run it ({reason(error)})") from error
+
+    return run
+
+
+def _silenced() -> warnings.catch_warnings:
+    """TorchScript warns of its own age, and of every branch that a trace takes."""
+    return warnings.catch_warnings(action="ignore")

@@ -71,7 +71,15 @@ def export(
                 output.note(f"  {output.file_size(size)}")
         return
     code = model.code(shape) if shape is not None else None
-    report = exporter.export_field(model.path, path, format, code=code, occupancy=occupancy, opset=opset, overwrite=overwrite)
+    report = exporter.export_field(
+        model.path,
+        path,
+        format,  # type: ignore[arg-type]
+        code=code,
+        occupancy=occupancy,
+        opset=opset,
+        overwrite=overwrite,
+    )
     if as_json:
         output.emit_json(report)
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import PprError, UsageError, reason
 
 from .. import options
 from . import _results, _shape_source, _surface
@@ -140,7 +140,7 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
     """
     import numpy as np
 
-    from ppr.methods.common.measuring.onnx_session import complaint, open_session
+    from ppr.methods.common.measuring.onnx_session import open_session
     from ppr.methods.common.running import onnx_metadata
 
     own: dict[str, Any] = {}
@@ -171,7 +171,7 @@ def onnx_field(path: Path, code: Path | None, threads: int | None) -> tuple[Fiel
         try:
             values = session.run(None, feed | {names[0]: points[None] if batched else points})[0]
         except Exception as error:  # ONNX Runtime has a type of its own for each thing that can be wrong
-            raise PprError(f"{path}: failed on points {list(points.shape)} ({complaint(error)})") from error
+            raise PprError(f"{path}: failed on points {list(points.shape)} ({reason(error)})") from error
         return np.asarray(values).reshape(-1).astype(np.float32)
 
     return field, own

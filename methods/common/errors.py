@@ -40,3 +40,9 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 def missing_extra(package: str, extra: str) -> PprError:
     """The error for an optional dependency that is not installed."""
     return PprError(f"this needs the package '{package}', which is not installed", hint=f"pip install 'ppr[{extra}]'")
+
+
+def reason(error: BaseException) -> str:
+    """What an exception of foreign code says, in one short line; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

@@ -62,13 +62,22 @@ def test_a_file_that_differs_from_its_actor_is_not_written(tmp_path, model, monk
     monkeypatch.setattr(actors, "actor_graph", lambda actor, opset: genuine_graph(moved(actor), opset))
     with pytest.raises(PprError, match=r"differs from torch by [\d.e-]+, more than 1e-05; not written"):
         export(model, tmp_path / "out", format=format)
-    assert not list((tmp_path / "out").glob("*"))
+    assert not list(tmp_path.iterdir())
 
 
-def test_parameters_that_are_not_finite_are_not_written(tmp_path, model):
-    model.policies[1][0] = float("nan")
-    with pytest.raises(PprError, match="___one: its parameters are not finite"):
-        export(model, tmp_path / "out")
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_parameters_that_are_not_finite_are_not_written(tmp_path, model, format):
+    model.policies[1][-1] = -float("inf")  # of a bias; the action would be finite
+    with pytest.raises(PprError, match=r"___one-2\.\w+: the weight 'layers\.4\.bias' is not finite; not written"):
+        export(model, tmp_path / "out", format=format)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_an_actor_that_computes_no_numbers_leaves_no_file_of_any_agent(tmp_path, model, format):
+    model.policies[2][:] = 3e38 * model.policies[2].sign()
+    with pytest.raises(PprError, match=r"arm\.\w+: torch computes NaN or infinity in 'action'; not written"):
+        export(model, tmp_path / "out", format=format)
     assert not list(tmp_path.iterdir())
 
 

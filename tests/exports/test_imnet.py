@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from ppr.exports import imnet
-from ppr.exports.onnx import session, signature
+from ppr.exports.onnx import signature
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.measuring.onnx_session import open_session
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ppr.methods.imnet.config import PRESETS, NetworkConfig
 from ppr.methods.imnet.infer import Predictor
@@ -81,7 +82,7 @@ def torch_logits(network, points, code):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_onnx_agrees_with_torch_for_any_code(free, network, count):
-    runtime = session(free[0])
+    runtime = open_session(free[0])
     points = random_points(count)
     for seed in range(2):
         code = np.random.default_rng(seed).random(Z).astype(np.float32)
@@ -95,13 +96,13 @@ def test_onnx_agrees_with_torch_for_any_code(free, network, count):
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_baked_shape_takes_points_alone_and_may_give_logits(baked, network, code, count):
     points = random_points(count)
-    (found,) = session(baked[0]).run(None, {"points": points})
+    (found,) = open_session(baked[0]).run(None, {"points": points})
     np.testing.assert_allclose(found, torch_logits(network, points, code), atol=1e-5, rtol=1e-5)
 
 
 def test_inputs_and_outputs_are_named_and_the_points_are_free(free, baked):
-    assert signature(onnx.load(free[0])) == ({"points": "float32 [points, 3]", "code": f"float32 [{Z}]"}, {"values": "float32 [points, 1]"})
-    assert signature(onnx.load(baked[0]))[0] == {"points": "float32 [points, 3]"}
+    assert signature(free[0]) == ({"points": "float32 [points, 3]", "code": f"float32 [{Z}]"}, {"values": "float32 [points, 1]"})
+    assert signature(baked[0])[0] == {"points": "float32 [points, 3]"}
 
 
 def test_the_file_says_where_its_surface_and_its_box_are(free, baked):
@@ -136,6 +137,18 @@ def test_a_file_that_differs_from_torch_is_not_written(path, code, monkeypatch):
         with pytest.raises(PprError, match="differ"):
             exported(path, f"never.{format}", format, code=code)
         assert not path.with_name(f"never.{format}").exists()
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_a_network_that_computes_no_numbers_is_not_written(tmp_path, network, format):
+    """Weights that are finite and too large for float32's sums. Loading refuses those that are not finite."""
+    state = network.state_dict()
+    state["generator.linear_1.weight"] = torch.full_like(state["generator.linear_1.weight"], 3e38)
+    meta = Meta(method="imnet", arch="fast", config=network.config.model_dump())
+    path = save_checkpoint(tmp_path / "m.safetensors", state | {"codes": torch.ones(1, Z)}, meta)
+    with pytest.raises(PprError, match="torch computes NaN or infinity in 'values'; not written"):
+        exported(path, "never", format, occupancy=False)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("arch", ["improved", "paper"])

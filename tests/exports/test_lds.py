@@ -11,8 +11,9 @@ import torch
 
 from ppr.exports import lds
 from ppr.exports.graph_files import NodeTable, write_graph
-from ppr.exports.onnx import session, signature
+from ppr.exports.onnx import signature
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.measuring.onnx_session import open_session
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.lds.network import Weights
 
@@ -66,7 +67,7 @@ def by_definition(features, graph):
 def test_it_computes_the_gcn_on_the_expected_graph(files, form, size):
     features, graph = example(*size)
     arrays, expected = inputs(form, features, graph), by_definition(features, graph)
-    runtime = session(files[0] / f"{form}.onnx", threads=1)
+    runtime = open_session(files[0] / f"{form}.onnx", threads=1)
     found = runtime.run(["probabilities"], dict(zip([node.name for node in runtime.get_inputs()], arrays, strict=True)))[0]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     module = torch.jit.load(files[0] / f"{form}.torchscript")
@@ -75,7 +76,7 @@ def test_it_computes_the_gcn_on_the_expected_graph(files, form, size):
 
 def test_the_direction_of_a_pair_does_not_matter(files):
     features, graph = example(30, 100)
-    runtime = session(files[0] / "edges.onnx", threads=1)
+    runtime = open_session(files[0] / "edges.onnx", threads=1)
     ends = np.stack([graph.first, graph.second])
     feeds = [{"features": features, "edge_index": edges, "edge_prob": graph.prob} for edges in (ends, np.ascontiguousarray(ends[::-1]))]
     np.testing.assert_allclose(*(runtime.run(None, feed)[0] for feed in feeds), atol=1e-6)
@@ -86,17 +87,17 @@ def test_it_takes_the_arrays_of_a_graph_file(files, tmp_path):
     nodes = NodeTable([str(row) for row in range(30)])
     with np.load(write_graph(graph, nodes, tmp_path / "g.npz", overwrite=False)) as arrays:
         feed = {"features": features, "edge_index": np.stack([arrays["rows"], arrays["cols"]]), "edge_prob": arrays["prob"]}
-        found = session(files[0] / "edges.onnx", threads=1).run(None, feed)[0]
+        found = open_session(files[0] / "edges.onnx", threads=1).run(None, feed)[0]
     np.testing.assert_allclose(found, by_definition(features, graph), atol=1e-5)
 
 
 def test_names_axes_and_metadata(files):
-    model, dense = (onnx.load(files[0] / f"{form}.onnx") for form in ("edges", "dense"))
+    edges, dense = (files[0] / f"{form}.onnx" for form in ("edges", "dense"))
     outputs = {"probabilities": "float32 [nodes, 3]"}
     expected = {"features": "float32 [nodes, 5]", "edge_index": "int64 [2, edges]", "edge_prob": "float32 [edges]"}
-    assert signature(model) == (expected, outputs)
+    assert signature(edges) == (expected, outputs)
     assert signature(dense) == ({"features": "float32 [nodes, 5]", "adjacency": "float32 [nodes, nodes]"}, outputs)
-    about = {entry.key: entry.value for entry in model.metadata_props}
+    about = {entry.key: entry.value for entry in onnx.load(edges).metadata_props}
     assert about == {"method": "lds", "classes": json.dumps(["a", "b", "c"]), "form": "edges"}
     extra = {"ppr.json": ""}
     torch.jit.load(files[0] / "dense.torchscript", _extra_files=extra)
@@ -119,6 +120,16 @@ def test_the_newest_opset(tmp_path):
         exported(tmp_path / "n.onnx", opset=17)
 
 
+@pytest.mark.parametrize("form", ["edges", "dense"])
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_a_network_that_computes_no_numbers_is_not_written(tmp_path, form, format):
+    """Finite weights of which the second layer makes infinity minus infinity."""
+    large = Weights(WEIGHTS.first.sign() * 3e38, WEIGHTS.second)
+    with pytest.raises(PprError, match="torch computes NaN or infinity in 'probabilities'; not written"):
+        lds.export_gcn(large, tmp_path / "m", form=form, opset=18, metadata={}, overwrite=False, format=format)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 def test_a_file_that_differs_from_torch_is_not_written(tmp_path, monkeypatch, format):
     """A normalisation without self loops is another network: the comparison must see it."""
@@ -129,8 +140,8 @@ def test_a_file_that_differs_from_torch_is_not_written(tmp_path, monkeypatch, fo
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
-    broken = Weights(WEIGHTS.first.clone().index_fill_(0, torch.tensor([0]), float("nan")), WEIGHTS.second)
-    with pytest.raises(PprError, match="not finite"):
+    broken = Weights(WEIGHTS.first, WEIGHTS.second.clone().index_fill_(0, torch.tensor([0]), -float("inf")))
+    with pytest.raises(PprError, match=r"m\.onnx: the weight 'second' is not finite; not written"):
         lds.export_gcn(broken, tmp_path / "m.onnx", form="edges", opset=18, metadata={}, overwrite=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PprError, UsageError
+from ..errors import PprError, UsageError, reason
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -45,18 +45,12 @@ def open_session(
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a type of its own for each of a dozen defects
-        raise PprError(f"{path}: ONNX Runtime cannot load it ({complaint(error)})", hint=hint) from error
+        raise PprError(f"{path}: ONNX Runtime cannot load it ({reason(error)})", hint=hint) from error
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise UsageError(
             f"--device {device}: ONNX Runtime could not start CUDA", hint="install the matching CUDA libraries, or --device cpu"
         )
     return session
-
-
-def complaint(error: Exception) -> str:
-    """What ONNX Runtime says, short enough for a line."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:160]
 
 
 def choose_providers(device: str, available: list[str]) -> list[Any]:

@@ -145,7 +145,7 @@ def test_a_key_map_reads_what_was_written_last(resolution, seed):
 MEMORY = """
 import resource, sys
 import numpy as np
-from ppr.exports.mesh import Extraction, extract
+from ppr.exports.mesh.extract import Extraction, extract
 stats = extract(lambda p: np.float32(0.3) - np.sqrt(np.einsum("ni,ni->n", p, p)), Extraction(level=0.0, resolution=512, refine=1)).stats
 print(stats.watertight, stats.cells, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.measuring.onnx_session import choose_providers, complaint, open_session
+from ppr.methods.common.errors import PprError, UsageError, reason
+from ppr.methods.common.measuring.onnx_session import choose_providers, open_session
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def test_a_damaged_file_is_named_with_a_hint(doubling):
     assert "\n" not in caught.value.message
 
 
-def test_a_complaint_fits_a_line():
-    assert complaint(RuntimeError("x" * 500 + "\nmore")) == "x" * 160
-    assert complaint(RuntimeError()) == "RuntimeError"
+def test_a_reason_fits_a_line():
+    assert reason(RuntimeError("x" * 500 + "\nmore")) == "x" * 160
+    assert reason(RuntimeError()) == "RuntimeError"
 
 
 def test_devices(monkeypatch):
