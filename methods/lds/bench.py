@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from ..common.measuring.cores import torch_threads
 from ..common.measuring.memory import forget_peak, peak_memory
 from ..common.measuring.timing import in_fresh_process, repeat
 from ..common.reading.pairs import PairGraph
@@ -91,7 +92,11 @@ def measure(case: Case, kind: Kind, repeats: int) -> Cost:
 
 def cost_here(case: Case, kind: Kind, repeats: int) -> Cost:
     """The cost of one kind in this process."""
-    torch.set_num_threads(case.threads)
+    with torch_threads(case.threads):
+        return _cost(case, kind, repeats)
+
+
+def _cost(case: Case, kind: Kind, repeats: int) -> Cost:
     candidates, engine = case.candidates if kind == "candidates" else "all", "dense" if kind == "dense" else "factored"
     config = TrainConfig.model_validate({"candidates": candidates, "engine": engine, "grow_every": 0})
     features = Features(on_device(case.features, "cpu"))

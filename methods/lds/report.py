@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..common.measuring.seeds import paired_difference
 from .learning.baselines import run_baselines
 from .learning.model import LdsModel
 from .learning.scores import classification_scores
@@ -38,12 +39,23 @@ def baseline_report(table: Table, split: Split, seed: int) -> dict[str, Any]:
 
 
 def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:
-    """All seeds together: mean and standard deviation of each method's test accuracy and F1, in percent, and a sentence about them."""
-    methods = {}
+    """All seeds together: mean and standard deviation of each method's test accuracy and F1, in percent, and a sentence about them.
+
+    Of several seeds, `ahead` says by how many points LDS is more accurate than each baseline on the same splits, with its 95 % interval.
+    """
+    methods, accuracies = {}, {}
     for name in reports[0]["scores"]:
         accuracy, f1 = (np.array([report["scores"][name][key] for report in reports]) * 100 for key in ("accuracy", "macro_f1"))
         methods[name] = {"accuracy": float(accuracy.mean()), "std": float(accuracy.std()), "macro_f1": float(f1.mean())}
-    return {"table": table, "methods": methods, "verdict": verdict(methods), "seeds": reports}
+        accuracies[name] = accuracy
+    summary: dict[str, Any] = {"table": table, "methods": methods, "verdict": verdict(methods), "seeds": reports}
+    others = accuracies.keys() - {"lds"}
+    if len(reports) > 1 and others and not np.isnan(methods.get("lds", {}).get("accuracy", np.nan)):
+        ahead = {name: paired_difference(accuracies["lds"], accuracies[name]) for name in methods if name in others}
+        best = max(ahead, key=lambda name: methods[name]["accuracy"])
+        summary["ahead"] = {name: {"mean": found.mean, "interval": found.interval} for name, found in ahead.items()}
+        summary["verdict"] += f"; seed by seed {ahead[best].mean:+.1f} ± {ahead[best].interval:.1f} to {best}"
+    return summary
 
 
 def verdict(methods: dict[str, dict[str, float]]) -> str:

@@ -49,6 +49,16 @@ def test_seeds_are_averaged_and_the_best_method_comes_first():
     assert "std" not in rows(summarise([report(0.9, 0.95)], "wine"))[0]
 
 
+def test_several_seeds_tell_how_sure_the_difference_is():
+    """Seed by seed LDS is 5, 7 and 6 points behind: mean -6, deviation 1, and t for two degrees of freedom is 4.303."""
+    summary = summarise([report(0.9, 0.95), report(0.8, 0.87), report(0.7, 0.76)], "wine")
+    assert summary["ahead"]["mlp"] == pytest.approx({"mean": -6, "interval": 4.303 / math.sqrt(3)}, rel=1e-3)
+    assert summary["verdict"].endswith("; seed by seed -6.0 ± 2.5 to mlp")
+    assert "ahead" not in summarise([report(0.9, 0.95)], "wine")
+    assert "ahead" not in summarise([report(math.nan, math.nan)] * 2, "wine")
+    assert "ahead" not in summarise([{"scores": {"mlp": {"accuracy": 0.5, "macro_f1": 0.5}}}] * 2, "wine")
+
+
 def test_a_seeds_report_has_the_scores_of_its_test_rows(model):
     table, split = model.table(), model.split
     found = seed_report(model, table, split, 1, baselines=True)
