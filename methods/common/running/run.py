@@ -134,7 +134,7 @@ class Run:
 
     def draw_curves(self) -> None:
         """Plot every numeric metric over epochs into curves.png, losses and metrics in panels of their own."""
-        from matplotlib.figure import Figure
+        from ..drawing import figures
 
         records = [record for record in self.history() if "epoch" in record]
         names = sorted(
@@ -142,15 +142,13 @@ class Run:
         )
         if not names:
             return
-        figure = Figure(figsize=(3.2 * min(len(names), 4), 2.6 * ((len(names) + 3) // 4)), layout="constrained")
-        for index, name in enumerate(names):
-            axes = figure.add_subplot((len(names) + 3) // 4, min(len(names), 4), index + 1)
+        figure, panels = figures.panels(len(names))
+        for axes, name in zip(panels, names, strict=True):
             points = [(record["epoch"], record[name]) for record in records if name in record]
-            axes.plot(*zip(*points, strict=True), marker=".", linewidth=1)
-            axes.set_title(name, fontsize=9)
-            axes.grid(alpha=0.3)
-        with atomic_path(self.path / "curves.png") as temporary:
-            figure.savefig(temporary, dpi=110, format="png")
+            epochs, values = zip(*points, strict=True)
+            figures.curves(axes, {name: (epochs, values)}, marker=".", linewidth=1)
+            figures.title(axes, name)
+        figures.save(figure, self.path / "curves.png", dpi=110)
 
 
 def is_first_process() -> bool:
