@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,14 +148,56 @@ def training(*, as_json: bool) -> Iterator[tuple[Callable[[Progress], None], Cal
         yield report, announce
 
 
+@contextlib.contextmanager
+def named(name: str, *, but: tuple[type[PprError], ...] = ()) -> Iterator[None]:
+    """Put the name of an item before the message of a `PprError` in the block, where that would not say which item it is about.
+
+    Args:
+        but: errors that are left as they are.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except PprError as error:
+        raise PprError(f"{name}: {error.message}", hint=error.hint) from error
+
+
 class Batch:
-    """Counts what went well and what did not, and reports each failure when it happens."""
+    """Work on one item after the other: counts what went well and what did not, and reports each failure when it happens."""
 
     def __init__(self, *, fail_fast: bool = False) -> None:
         self.done = 0
         self.skipped = 0
         self.failed = 0
         self.fail_fast = fail_fast
+        self._started = time.monotonic()
+        self._advance: Callable[[], object] = lambda: None
+
+    @contextlib.contextmanager
+    def progress(self, description: str, total: int) -> Iterator[Callable[[], object]]:
+        """A progress bar, which each `item` in the block moves on, as does the function it yields. The clock of the rate starts here."""
+        self._started = time.monotonic()
+        with progress(description, total) as self._advance:
+            yield self._advance
+        self._advance = lambda: None
+
+    @contextlib.contextmanager
+    def item(self, *, stop_at: tuple[type[PprError], ...] = ()) -> Iterator[None]:
+        """One item: a `PprError` in the block is this item's failure, and the batch goes on.
+
+        Args:
+            stop_at: errors that concern the whole command, and end it.
+        """
+        try:
+            yield
+        except stop_at:
+            raise
+        except PprError as error:
+            self.failure(error)
+        else:
+            self.done += 1
+        self._advance()
 
     def failure(self, error: PprError) -> None:
         """Report one item's error; with `fail_fast` it ends the batch.
@@ -172,9 +215,11 @@ class Batch:
     def exit_code(self) -> int:
         return 1 if self.failed else 0
 
-    def summary(self, seconds: float) -> None:
-        """One line on stderr for more than one item."""
+    def finish(self) -> int:
+        """One line on stderr for more than one item, with the rate; returns the exit code."""
+        seconds = time.monotonic() - self._started
         if self.done + self.failed + self.skipped > 1:
             rate = f", {self.done / seconds:.1f}/s" if self.done and seconds > 0 else ""
             parts = [f"{self.done} done{rate}"] + [f"{n} {word}" for n, word in ((self.skipped, "skipped"), (self.failed, "failed")) if n]
             note("; ".join(parts))
+        return self.exit_code()

@@ -58,11 +58,8 @@ def fetch(names: tuple[str, ...], as_json: bool) -> int:
 
     batch = output.Batch()
     for dataset in [datasets.find(name) for name in names]:
-        try:
-            with output.progress(dataset.name, dataset.size or None, in_bytes=True) as advance:
-                _show(dataset, datasets.fetch(dataset, lambda size: advance(advance=size)), as_json)
-        except PprError as error:
-            batch.failure(error)
+        with batch.item(), output.progress(dataset.name, dataset.size or None, in_bytes=True) as advance:
+            _show(dataset, datasets.fetch(dataset, lambda size: advance(advance=size)), as_json)
     return batch.exit_code()
 
 
@@ -76,10 +73,8 @@ def path(names: tuple[str, ...], as_json: bool) -> int:
 
     batch = output.Batch()
     for dataset in [datasets.find(name) for name in names]:
-        try:
+        with batch.item():
             _show(dataset, datasets.require(dataset), as_json)
-        except PprError as error:
-            batch.failure(error)
     return batch.exit_code()
 
 
@@ -94,7 +89,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     batch = output.Batch()
     rows = []
     for name in names:
-        try:
+        with batch.item(stop_at=(UsageError,)):
             known = datasets.registry().get(name.lower()) if not Path(name).exists() else None
             found = datasets.inspect(datasets.resolve(name))
             if known and known.sha256 and known.sha256 != found.sha256:
@@ -104,10 +99,6 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
                 )
             verdict = "as published" if known and known.sha256 else "readable; no published hash"
             rows.append({"path": str(found.path), "files": found.files, "bytes": found.bytes, "sha256": found.sha256, "verdict": verdict})
-        except UsageError:
-            raise
-        except PprError as error:
-            batch.failure(error)
     output.table(rows, as_json=as_json)
     return batch.exit_code()
 

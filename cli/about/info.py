@@ -30,16 +30,12 @@ def info(files: tuple[Path, ...], as_json: bool) -> int:
     """What a checkpoint (.safetensors), a model (.onnx) or a run directory is."""
     batch = output.Batch()
     for file in files:
-        try:
+        with batch.item():
             described = describe(file)
-        except PprError as error:
-            batch.failure(error)
-            continue
-        if as_json:
-            output.emit_json(described)
-        else:
-            click.echo(("\n" if batch.done else "") + "\n".join(as_lines(described)))
-        batch.done += 1
+            if as_json:
+                output.emit_json(described)
+            else:
+                click.echo(("\n" if batch.done else "") + "\n".join(as_lines(described)))
     return batch.exit_code()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import options, output
 from ._playing import play_options
@@ -84,11 +84,6 @@ def answer(predictor: Predictor) -> int:
 
     batch = output.Batch()
     for line in jsonl.lines(sys.stdin.buffer):
-        try:
-            actions = predictor.answer(line)
-        except PprError as error:
-            batch.failure(error)
-            continue
-        click.echo(json.dumps(actions, ensure_ascii=False))
-        batch.done += 1
+        with batch.item():
+            click.echo(json.dumps(predictor.answer(line), ensure_ascii=False))
     return batch.exit_code()

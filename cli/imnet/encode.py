@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import options, output
 from ..inputs import Input, expand
@@ -65,33 +63,29 @@ def encode(
     predictor = Predictor.load(checkpoint, image_checkpoint)
     if bank is not None:
         return encode_bank(predictor, bank, out, overwrite=overwrite)
-    started, batch = time.perf_counter(), output.Batch(fail_fast=fail_fast)
+    batch = output.Batch(fail_fast=fail_fast)
     items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, failure=batch.failure)
     kept = []
-    with output.progress("encode", len(items)) as advance:
-        for item, code in encoded(predictor, items, batch):
-            if out is None:
-                _shape_source.write_code_line(Path(item.relative).stem, code, file=item.name)
-            kept.append(code)
-            advance()
+    with batch.progress("encode", len(items)):
+        for item in items:
+            with batch.item():
+                kept.append(read_code(predictor, item))
+                if out is None:
+                    _shape_source.write_code_line(Path(item.relative).stem, kept[-1], file=item.name)
     if out is not None and kept:
         write_codes(out, np.stack(kept), overwrite=overwrite)
         click.echo(str(out))
-    batch.summary(time.perf_counter() - started)
-    return batch.exit_code()
+    return batch.finish()
 
 
-def encoded(predictor: Predictor, items: list[Input], batch: output.Batch) -> Iterator[tuple[Input, NDArray[np.float32]]]:
-    """The code of every input; what cannot be read is reported and left out."""
-    for item in items:
-        try:
-            content = item.read()
-            shape = predictor.read(Path(item.name), content if isinstance(content, bytes) else None)
-        except PprError as error:
-            batch.failure(error)
-            continue
-        batch.done += 1
-        yield item, shape.code
+def read_code(predictor: Predictor, item: Input) -> NDArray[np.float32]:
+    """The code of an input.
+
+    Raises:
+        PprError: it cannot be read.
+    """
+    content = item.read()
+    return predictor.read(Path(item.name), content if isinstance(content, bytes) else None).code
 
 
 def encode_bank(predictor: Predictor, data: str, out: Path | None, *, overwrite: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import options, output
 from . import _results, _shape_source, _surface
@@ -67,21 +67,15 @@ def generate(
                 _shape_source.write_code_line(f"seed-{seed}-{index:04d}", code)
         return 0
     batch, pictures = output.Batch(), []
-    with output.progress("generate", count) as advance, limited(threads):
+    with batch.progress("generate", count), limited(threads):
         for index, code in enumerate(codes):
-            try:
+            with batch.item(stop_at=(UsageError,)), output.named(f"shape {index}", but=(UsageError,)):
                 outputs = _results.outputs_of([folder / f"{index:04d}.{format}"] if folder else [], overwrite=overwrite)
                 made = _surface.make(meshing, predictor.field(code), f"seed-{seed}-{index:04d}", outputs, probability=level)
-                batch.done += 1
                 if folder:
                     _results.say({"i": index} | made.record, as_json=as_json)
                 if contact is not None:
                     pictures.append((str(index), render(made.mesh, _results.THUMBNAIL, up=meshing.finish.up)))
-            except UsageError:
-                raise
-            except PprError as error:
-                batch.failure(PprError(f"shape {index}: {error.message}", hint=error.hint))
-            advance()
     if contact is not None and pictures:
         _results.write_sheet(pictures, contact, columns, overwrite=overwrite)
     return batch.exit_code()

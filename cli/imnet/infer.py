@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import options, output
 from ..inputs import expand
 from . import _results, _shape_source, _surface
-from .encode import encoded
+from .encode import read_code
 
 SUFFIX = ".imnet"
 
@@ -59,28 +58,25 @@ def infer(
     from ppr.methods.imnet.models.codes import write_codes
     from ppr.methods.imnet.models.field import limited
 
-    batch, started = output.Batch(fail_fast=fail_fast), time.perf_counter()
+    batch = output.Batch(fail_fast=fail_fast)
     items = expand(inputs, suffixes=input_suffixes(), recursive=recursive, ignore=(f"{SUFFIX}.",), failure=batch.failure)
     predictor = Predictor.load(checkpoint, image_checkpoint)
-    with output.progress("infer", len(items)) as advance, limited(threads):
-        for item, code in encoded(predictor, items, batch):
-            try:
+    with batch.progress("infer", len(items)), limited(threads):
+        for item in items:
+            with batch.item():
+                code = read_code(predictor, item)
                 folder = out if out is not None else item.root.parent if item.root.is_file() else item.root
                 stem = folder / Path(item.relative).parent / (Path(item.relative).stem + SUFFIX)
                 target, picture, code_path = (stem.with_name(stem.name + suffix) for suffix in (f".{format}", ".png", ".npy"))
-                outputs = Outputs([target], picture if with_preview else None, overwrite=overwrite)
-                outputs.check()
-                if save_code:
-                    refuse_existing(code_path, overwrite=overwrite)
-                made = _surface.make(meshing, predictor.field(code), Path(item.relative).stem, outputs, probability=level)
-                record = {"input": item.name} | made.record
-                if save_code:
-                    write_codes(code_path, code, overwrite=overwrite)
-                    record["code"] = str(code_path)
-                _results.say(record, as_json=as_json)
-            except PprError as error:
-                batch.done -= 1
-                batch.failure(PprError(f"{item.name}: {error.message}", hint=error.hint))
-            advance()
-    batch.summary(time.perf_counter() - started)
-    return batch.exit_code()
+                with output.named(item.name):
+                    outputs = Outputs([target], picture if with_preview else None, overwrite=overwrite)
+                    outputs.check()
+                    if save_code:
+                        refuse_existing(code_path, overwrite=overwrite)
+                    made = _surface.make(meshing, predictor.field(code), Path(item.relative).stem, outputs, probability=level)
+                    record = {"input": item.name} | made.record
+                    if save_code:
+                        write_codes(code_path, code, overwrite=overwrite)
+                        record["code"] = str(code_path)
+                    _results.say(record, as_json=as_json)
+    return batch.finish()

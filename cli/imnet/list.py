@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ppr.methods.common.errors import PprError
-
 from .. import options, output
 from . import _results, _shape_source
 
@@ -138,13 +136,10 @@ def thumbnails(
     from ppr.exports.mesh.preview import render
 
     named, pictures = list(shapes), {}
-    with output.progress("list", len(named)) as advance:
+    with batch.progress("list", len(named)):
         for index, name in named:
-            try:
+            with batch.item(), output.named(name):
                 pictures[index] = render(small_mesh(predictor.field(predictor.bank.codes[index]), settings), size)
-            except PprError as error:
-                batch.failure(PprError(f"{name}: {error.message}", hint=error.hint))
-            advance()
     return pictures
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import output
 from . import _results, _shape_source, _surface
@@ -99,20 +98,14 @@ def mesh_all(
     for path in templates:
         if filled(path, 0, "a") == filled(path, 1, "b"):
             raise UsageError(f"{path}: every mesh of the batch would have that name", hint="put {i:03d} or {name} into it")
-    started, counted = time.perf_counter(), output.Batch()
+    batch = output.Batch()
     for index, shape in enumerate(codes):
-        try:
+        with batch.item(stop_at=(UsageError,)), output.named(shape.name, but=(UsageError,)):
             picture = filled(preview, index, shape.name) if preview else None
             outputs = _results.outputs_of([filled(path, index, shape.name) for path in outs], picture, overwrite=overwrite)
             made = _surface.make(meshing, predictor.field(shape.code), shape.name, outputs, probability=level)
-            counted.done += 1
             _results.say({"i": index} | made.record, as_json=as_json)
-        except UsageError:
-            raise
-        except PprError as error:
-            counted.failure(PprError(f"{shape.name}: {error.message}", hint=error.hint))
-    counted.summary(time.perf_counter() - started)
-    return counted.exit_code()
+    return batch.finish()
 
 
 def filled(template: Path, index: int, name: str) -> Path:

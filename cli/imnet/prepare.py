@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -80,7 +79,6 @@ def prepare(
     batch = output.Batch()
     found = [item for item in expand(inputs, suffixes=SUFFIXES, recursive=True, failure=batch.failure) if not _is(item, out)]
     files = [ShapeFile(item.source, item.relative) for item in found]
-    started = time.perf_counter()
     with output.progress("prepare", None) as advance:
         statistics = write(
             files,
@@ -100,8 +98,7 @@ def prepare(
     else:
         columns = ("file", "shapes", "train", "test", "failed", "occupied", "filled")
         output.table([{key: record[key] for key in columns} | {"equal": len(statistics.duplicates)}], as_json=False)
-    batch.summary(time.perf_counter() - started)
-    return batch.exit_code()
+    return batch.finish()
 
 
 def _is(item: Input, out: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,12 +86,10 @@ def prepare(paths: tuple[str, ...], out: Path, longest: int | None, quality: int
 
     pairs = find_pairs([resolve(path) for path in paths]).pairs
     batch = output.Batch()
-    started = time.perf_counter()
     with output.progress("prepare", len(pairs)) as advance:
         batch.done = write(pairs, out, longest=longest or 0, quality=quality, overwrite=overwrite, failed=batch.failure, done=advance)
     click.echo(str(out))
-    batch.summary(time.perf_counter() - started)
-    return batch.exit_code()
+    return batch.finish()
 
 
 @data.command(short_help="Make up scenes with exact masks.")

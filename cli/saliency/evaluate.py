@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +79,6 @@ def evaluate(
 
     batch = output.Batch()
     settings = Settings(raw=raw, baseline=baseline, workers=workers, worst=worst if report else 0, failed=batch.failure)
-    started = time.perf_counter()
     if pred is not None and gt is not None:
         records, evaluations = score_folder(pred, gt, settings, batch, resize=resize, limit=limit)
     else:
@@ -95,8 +93,7 @@ def evaluate(
     else:
         show(labels, records)
     output.note(STRETCH_NOTE + ("" if raw else "; --raw adds a column without"))
-    batch.summary(time.perf_counter() - started)
-    return batch.exit_code()
+    return batch.finish()
 
 
 def check_form(context: click.Context, data: tuple[str, ...], pred: Path | None, gt: Path | None, resize: bool) -> None:

@@ -82,7 +82,6 @@ def infer(
     if watch and not any(Path(argument).is_dir() for argument in inputs):
         raise UsageError("--watch: needs a folder among the inputs")
     predictor = load_predictor(given)
-    started = time.monotonic()
 
     def tell(record: dict[str, Any]) -> None:
         if order.stream is not None:
@@ -101,15 +100,14 @@ def infer(
         output.note("watching; Ctrl-C stops")
         for fresh in watched(inputs, items, recursive=recursive):
             process(predictor, order, fresh, batch, tell)
-    batch.summary(time.monotonic() - started)
-    return batch.exit_code()
+    return batch.finish()
 
 
 def process(predictor: Predictor, order: Order, items: list[Input], batch: output.Batch, tell: Callable[[dict[str, Any]], None]) -> None:
     """Make what was ordered of each input, tell the result of each picture, and count what failed."""
     from ppr.methods.saliency.infer import produce
 
-    with output.progress("infer", len(items)) as advance:
+    with batch.progress("infer", len(items)) as advance:
         for _item, outcome in produce(predictor, order, items):
             if isinstance(outcome, PprError):
                 batch.failure(outcome)
