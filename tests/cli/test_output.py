@@ -32,11 +32,11 @@ def test_a_single_item_needs_no_summary(capsys):
 
 def test_errors_that_concern_the_whole_command_end_it():
     batch = output.Batch()
-    with pytest.raises(UsageError, match="^wrong$"), batch.item(stop_at=(UsageError,)), output.named("item", but=(UsageError,)):
+    with pytest.raises(UsageError, match=r"^wrong$"), batch.item(stop_at=(UsageError,)), output.named("item", but=(UsageError,)):
         raise UsageError("wrong")
-    with pytest.raises(PprError, match="^first: broken$"):
-        with_fail_fast = output.Batch(fail_fast=True)
-        with with_fail_fast.item(), output.named("first"):
+    with pytest.raises(PprError, match=r"^first: broken$"):
+        hasty = output.Batch(fail_fast=True)
+        with hasty.item(), output.named("first"):
             raise PprError("broken")
     assert (batch.done, batch.failed) == (0, 0)
 
