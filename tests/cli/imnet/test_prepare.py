@@ -50,7 +50,7 @@ def test_json_counts_and_a_bad_file_gives_exit_code_1(tmp_path, grids, capsys):
     record = json.loads(out)
     assert code == 1
     assert (record["shapes"], record["failed"], record["native_sides"]) == (4, 1, {"32": 4})
-    assert "bad.npz: not an .npz file" in err
+    assert "bad.npz: damaged, or not an .npz file" in err
     assert read_shapes(tmp_path / "data.h5").unit(32) == 32
 
 

@@ -104,5 +104,5 @@ def test_synth_is_reproducible(ppr, tmp_path):
 def test_synth_refuses_sizes_that_are_none(ppr, tmp_path, size):
     answer = ppr("saliency", "data", "synth", "-o", tmp_path / "a.zip", "--size", size)
     assert answer.code == 2
-    assert f"--size {size}" in answer.err
+    assert f"'--size': '{size}'" in answer.err
     assert not (tmp_path / "a.zip").exists()
