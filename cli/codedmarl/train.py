@@ -71,12 +71,8 @@ class Training(verbs.Training):
         return changed
 
     def check(self, config: TrainConfig) -> None:
-        from ppr.methods.codedmarl.train import check, refuse_second
-        from ppr.methods.common.running.run import Run
+        from ppr.methods.codedmarl.train import check
 
-        folder = self.resume or self.out
-        assert folder is not None
-        refuse_second(Run(folder))
         check(config)
 
     def train(self, config: TrainConfig, run: Run) -> None:

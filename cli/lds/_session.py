@@ -14,8 +14,8 @@ from .. import output, verbs
 if TYPE_CHECKING:
     from ppr.methods.common.running.run import Run
     from ppr.methods.lds.config import TrainConfig
-    from ppr.methods.lds.fit import Fitted
     from ppr.methods.lds.tables.table import Table
+    from ppr.methods.lds.train import Trained
 
 baselines_option = click.option(
     "--baselines/--no-baselines", default=True, show_default=True, help="Train the baselines on the same split."
@@ -28,11 +28,11 @@ class Training(verbs.Training):
 
     Args:
         read: the table, once it was.
-        fitted: the seeds that are done.
+        trained: the seeds that are done.
     """
 
     read: Table | None = None
-    fitted: list[Fitted] = field(default_factory=list)
+    trained: list[Trained] = field(default_factory=list)
 
     beside = frozenset({"baselines"})
 
@@ -62,13 +62,12 @@ class Training(verbs.Training):
         check_start(self.read.features, self.read.graph, config)
 
     def train(self, config: TrainConfig, run: Run) -> None:
-        from ppr.methods.lds.fit import fit
+        from ppr.methods.lds.train import train
 
         assert self.read is not None
         for message in self.read.notes:
             output.note(message)
-        for one in fit(config, run, resume=self.resume is not None, table=self.read):
-            self.fitted.append(one)
+        self.trained.extend(train(config, run, resume=self.resume is not None, table=self.read))
 
     def finish(self, run: Run) -> None:
         """Write the run's files, score every seed, and print the summary."""
@@ -78,26 +77,26 @@ class Training(verbs.Training):
         from ._results import write_report, write_results
 
         reports = []
-        for one in self.fitted:
+        for one in self.trained:
             # First, because a baseline that fails should not cost the predictions.
             write_results(one.model, one.run.path)
             scored = self.given.get("baselines", True) and len(one.split.test) > 0
             reports.append(seed_report(one.model, one.table, one.split, one.seed, baselines=scored))
-        summary = {**summarise(reports, self.fitted[0].table.name), "peak_mb": peak_memory()}
+        summary = {**summarise(reports, self.trained[0].table.name), "peak_mb": peak_memory()}
         write_report(summary, run.path)
-        best = max(self.fitted, key=lambda one: (one.model.meta.metrics["es_accuracy"], -one.model.meta.metrics["es_loss"]))
+        best = max(self.trained, key=lambda one: (one.model.meta.metrics["es_accuracy"], -one.model.meta.metrics["es_loss"]))
         if best.run is not run:
             best.model.save(run.best)
             write_results(best.model, run.path)
         if self.as_json:
             output.emit_json(summary)
-        elif len(self.fitted[0].split.test):
+        elif len(self.trained[0].split.test):
             output.table(rows(summary), as_json=False)
         output.note(summary["verdict"])
         if summary["peak_mb"]:
             output.note(f"peak memory {output.file_size(round(summary['peak_mb'] * 1e6))}")
-        for one in self.fitted:
+        for one in self.trained:
             self.each(one)
 
-    def each(self, one: Fitted) -> None:
+    def each(self, one: Trained) -> None:
         """What else is said of a seed."""

@@ -14,7 +14,7 @@ from ._inputs import METHOD, TABLE, TYPED
 from ._session import Training, baselines_option
 
 if TYPE_CHECKING:
-    from ppr.methods.lds.fit import Fitted
+    from ppr.methods.lds.train import Trained
 
 LIKELY = 0.5  # probability from which an edge counts as there
 
@@ -28,7 +28,7 @@ class Repair(Training):
             raise UsageError("the table is given twice, as the argument and with --features")
         return table or features
 
-    def each(self, one: Fitted) -> None:
+    def each(self, one: Trained) -> None:
         from ppr.methods.lds.learning.changes import changes, write_changes
 
         found = changes(one.model, LIKELY)

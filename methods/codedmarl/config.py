@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..common.config import BaseConfig
+from ..common.config import BaseConfig, PathText
 
 Family = Literal["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 FieldName = Literal["gf256", "real64", "real32"]
@@ -32,7 +32,7 @@ class TrainConfig(BaseConfig):
 
     learners: PositiveInt = Field(6, description="learners N, at least as many as agents (paper: 15)")
     code: Family = Field("balanced", description="how agents are assigned to learners and their updates combined")
-    matrix: str = Field("", description="encoding matrix (.npz of `design`, or .npy) instead of a code by name")
+    matrix: PathText = Field("", description="encoding matrix (.npz of `design`, or .npy) instead of a code by name")
     tolerance: NonNegativeInt | None = Field(
         None, description="lost learners that `balanced` and `multi` shall survive; none: as many as two updates a learner buy"
     )
@@ -54,7 +54,7 @@ class TrainConfig(BaseConfig):
     delay: NonNegativeFloat = Field(0.0, description="seconds of a delay; exp, pareto: its mean (paper: 0.25 and 1)")
     straggler_share: float = Field(0.0, ge=0, le=1, description="bernoulli: chance that a learner is slow")
     pareto_shape: float = Field(2.0, gt=1, description="pareto: tail index")
-    trace: str = Field("", description="trace: .csv with iteration, learner, delay (and kind: delay, kill, corrupt, drop), or a run")
+    trace: PathText = Field("", description="trace: .csv with iteration, learner, delay (and kind: delay, kill, corrupt, drop), or a run")
     slow_mode: Literal["sleep", "burn"] = Field("sleep", description="a slow learner sleeps, or keeps a core busy")
     kill_rate: float = Field(0.0, ge=0, lt=1, description="chance that a learner's process is killed in an iteration")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..common.errors import UsageError
-from ..common.running.interrupts import interruptible
+from ..common.running.loop import Loop
 from ..common.running.run import Run
 from .agents.centralised import Trainer
 from .agents.episodes import Episodes, environment_of, play
@@ -24,7 +20,7 @@ from .codes.matrices import load_matrix
 from .config import TrainConfig
 from .environments import Environment
 from .learners.controller import Collected, Controller, Stopped, TooFewShares, nothing
-from .learners.journal import RECORDS, Journal, running
+from .learners.journal import RECORDS, Journal
 from .learners.ledger import Standing
 from .learners.shares import over_reals
 from .setup import code_of, engine_of, schedule_of, warn_of_contention
@@ -47,9 +43,15 @@ def unwatched(_glance: Glance) -> None:
 class Alone:
     """The engine `inproc`: every update is computed here, one agent after the other."""
 
+    standings: Sequence[Standing] = ()
+    fell_back = False
+
     def __init__(self, trainer: Trainer) -> None:
-        self.stop = threading.Event()
         self.computation, self.agents = Computation(trainer.problem), range(len(trainer.states))
+
+    def now(self) -> float:
+        """Seconds."""
+        return time.perf_counter()
 
     def iterate(self, iteration: int, arrays: Mapping[str, NDArray[Any]], meanwhile: Callable[[], object] = nothing) -> Collected:
         started = time.perf_counter()
@@ -69,44 +71,39 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False, watch: Callabl
         TooFewShares: an iteration could not be completed; the state is saved.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state has been saved.
     """
-    refuse_second(run)
     if not resume:
         for name in RECORDS:  # of an earlier run that is overwritten
             (run.path / name).unlink(missing_ok=True)
-    trainer = Trainer(config)
+    training = Training(config, run)
+    loop = Loop(
+        run, {"training": training}, steps=config.iterations, save_every=config.checkpoint_every, resume=resume, saving=training.save_agents
+    )
     if config.engine == "inproc":
-        return Training(config, run, trainer, Journal(), Alone(trainer), resume=resume).go_on(watch)
+        return training.go_on(loop, Journal(), Alone(training.trainer), watch)
     path = run.path / "code.npz"
-    code = load_matrix(path) if resume and path.is_file() else code_of(config, len(trainer.states))
+    code = load_matrix(path) if resume and path.is_file() else code_of(config, len(training.trainer.states))
     code.save(path, overwrite=True)
-    if resume and run.load_state()["field"] != code.field:
+    if training.fell_back:
         code = over_reals(code)
     schedule = schedule_of(config, code.learners)
     warn_of_contention(config, code.learners)
-    lengths, names = payload_lengths(trainer.problem.specs, config), [spec.name for spec in trainer.problem.specs]
+    problem = training.trainer.problem
+    lengths, names = payload_lengths(problem.specs, config), [spec.name for spec in problem.specs]
     with engine_of(config) as engine:
         try:
-            engine.start(Computation(trainer.problem), code.learners)
+            engine.start(Computation(problem), code.learners)
         except BaseException:
             if not resume:
-                discard(run)
+                run.discard("code.npz")
             raise
-        journal = Journal(run.path, run.load_state()["iteration"] if resume else 0)
-        controller = Controller(engine, code, lengths, names, config, schedule, journal)
+        journal = Journal(run.path, loop.position.step)
+        controller = Controller(engine, code, lengths, names, config, schedule, journal, loop.interrupted)
         try:
-            digest = Training(config, run, trainer, journal, controller, resume=resume).go_on(watch)
+            digest = training.go_on(loop, journal, controller, watch)
             controller.finish()
             return digest
         finally:
             journal.close()
-
-
-def discard(run: Run) -> None:
-    """Remove what a run that could not begin has written, so that its folder can be used for another attempt."""
-    for name in ("config.yaml", "code.npz"):
-        (run.path / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # somebody else's files are in it
-        run.path.rmdir()
 
 
 def check(config: TrainConfig) -> None:
@@ -122,84 +119,51 @@ def check(config: TrainConfig) -> None:
         engine_of(config).close()
 
 
-def refuse_second(run: Run) -> None:
-    """
-    Raises:
-        UsageError: a process of this machine is training in the run's folder.
-    """
-    pid = running(run.path)
-    if pid is not None:
-        raise UsageError(f"{run.path}: is being trained by process {pid}", hint="wait for it, end it, or give another folder")
-
-
 class Training:
-    """The loop over iterations, and what is saved of it."""
+    """The iterations, and what is saved of them; a part of the loop, whose state is that of the agents, their replay and environments.
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        run: Run,
-        trainer: Trainer,
-        journal: Journal,
-        learners: Controller | Alone,
-        *,
-        resume: bool,
-    ) -> None:
-        self.config, self.run, self.trainer, self.journal, self.learners = config, run, trainer, journal, learners
-        self.iteration, self.collected = 0, False
+    Args:
+        run: the replay is kept in files of its folder.
+    """
+
+    def __init__(self, config: TrainConfig, run: Run) -> None:
+        self.config, self.run, self.trainer = config, run, Trainer(config)
+        self.collected, self.fell_back = False, False
         self.best: float | None = None
-        self.failure: TooFewShares | KeyboardInterrupt | None = None
         self.replay = run.path / "replay"
-        if resume:
-            state = run.load_state()
-            trainer.load(state["trainer"], self.replay)
-            self.iteration, self.collected, self.best = state["iteration"], state["collected"], state["best"]
-        run.truncate_history(self.iteration)
 
-    def go_on(self, watch: Callable[[Glance], None]) -> str:
+    def go_on(self, loop: Loop, journal: Journal, learners: Controller | Alone, watch: Callable[[Glance], None]) -> str:
         """Iterate to the end; returns the digest of all agents."""
-        with interruptible((signal.SIGINT, signal.SIGTERM)) as stop:
-            self.learners.stop = stop
-            while self.iteration < self.config.iterations:
-                record = self.iterate()
-                self.iteration += 1
-                record |= self.judge()
-                self.run.log(record)
-                self.journal.flush()
-                watch(Glance(self.iteration, self.config.iterations, record, self.standings))
-                done = self.iteration == self.config.iterations
-                if stop.is_set() and self.failure is None:
-                    self.failure = KeyboardInterrupt()
-                if done or self.failure is not None or self.iteration % self.config.checkpoint_every == 0:
-                    self.save()
-                if self.failure is not None and not done:
-                    raise self.failure
+        for iteration in loop:
+            record = self.iterate(iteration, loop, learners)
+            record |= self.judge(loop)
+            loop.log(record)
+            journal.flush()
+            watch(Glance(iteration + 1, self.config.iterations, record, learners.standings))
         self.run.draw_curves()
         return self.trainer.digest()
 
-    @property
-    def standings(self) -> Sequence[Standing]:
-        return self.learners.ledger.standings if isinstance(self.learners, Controller) else ()
-
-    def iterate(self) -> dict[str, Any]:
-        """One iteration; returns its record. What ends it while learners are waited for is kept in `failure`, and it is finished here."""
-        began = self.now()
+    def iterate(self, iteration: int, loop: Loop, learners: Controller | Alone) -> dict[str, Any]:
+        """One iteration; returns its record. What ends the training while learners are waited for does so once it is finished here."""
+        began = learners.now()
         if not self.collected:
-            self.trainer.collect(self.iteration)
-        arrays = self.trainer.published(self.trainer.minibatch(self.iteration))
-        self.collected = self.config.overlap and self.iteration + 1 < self.config.iterations
-        ready = self.now()
-        ahead = (lambda: self.trainer.collect(self.iteration + 1)) if self.collected else nothing
+            self.trainer.collect(iteration)
+        arrays = self.trainer.published(self.trainer.minibatch(iteration))
+        self.collected = self.config.overlap and not loop.last
+        ready = learners.now()
+        ahead = (lambda: self.trainer.collect(iteration + 1)) if self.collected else nothing
         try:
-            got = self.learners.iterate(self.iteration, arrays, ahead)
+            got = learners.iterate(iteration, arrays, ahead)
         except (TooFewShares, Stopped) as error:
             # The replay may be ahead already: the one state to go on from with the same bits is that behind this iteration.
-            self.failure = error
-            got = Alone(self.trainer).iterate(self.iteration, arrays)
-        back = self.now()
-        self.trainer.apply(got.vectors, self.iteration)
-        done = self.now()
-        record = {"epoch": self.iteration + 1, "rollout": ready - began, "broadcast": got.broadcast, "wait": got.wait}
+            if isinstance(error, TooFewShares):
+                loop.fail(error)
+            got = Alone(self.trainer).iterate(iteration, arrays)
+        back = learners.now()
+        self.trainer.apply(got.vectors, iteration)
+        done = learners.now()
+        self.fell_back = self.fell_back or learners.fell_back
+        record = {"epoch": iteration + 1, "rollout": ready - began, "broadcast": got.broadcast, "wait": got.wait}
         record |= {"decode": got.decode, "apply": done - back, "seconds": done - began}
         if got.condition > 1:
             record["condition"] = got.condition
@@ -210,42 +174,42 @@ class Training:
         record = {key: round(value, 6) for key, value in record.items()}
         return record | {"used": got.used, "reissued": got.reissued}
 
-    def now(self) -> float:
-        """Seconds on the engine's clock, which is not the real one if it is simulated."""
-        return self.learners.engine.now() if isinstance(self.learners, Controller) else time.perf_counter()
-
-    def judge(self) -> dict[str, Any]:
+    def judge(self, loop: Loop) -> dict[str, Any]:
         """Every `evaluate_every` iterations and after the last: returns without exploration; keeps the best agents.
 
         Where two teams play against each other a return says nothing about progress, and the latest agents are kept.
         """
-        every, last = self.config.evaluate_every, self.iteration == self.config.iterations
-        if not every or (self.iteration % every and not last):
-            if last and not every:
-                self.agents({}).save(self.run.best)
+        if not loop.every(self.config.evaluate_every):
+            if loop.last:
+                self.agents({}, loop.number).save(self.run.best)
             return {}
         evaluation = play(self.trainer.actors, Episodes(self.environment, self.config.evaluate_episodes, self.config.seed))
         teams = evaluation.teams()
         metrics = {"evaluation": evaluation.mean}
         metrics |= {f"evaluation_{team}": estimate.mean for team, estimate in teams.items()} if len(teams) > 1 else {}
-        if self.best is None or evaluation.mean > self.best or len(teams) > 1:
+        if loop.improves(-evaluation.mean) or len(teams) > 1:
             self.best = evaluation.mean
-            self.agents(metrics).save(self.run.best)
+            self.agents(metrics, loop.number).save(self.run.best)
         return {key: round(value, 6) for key, value in metrics.items()}
 
     @cached_property
     def environment(self) -> Environment:
         """For evaluations; the training's own stays where it is."""
-        return environment_of(self.agents({}), self.config.evaluate_episodes, env=self.config.env)
+        return environment_of(self.agents({}, 0), self.config.evaluate_episodes, env=self.config.env)
 
-    def agents(self, metrics: Mapping[str, float]) -> TrainedAgents:
-        return TrainedAgents.of(self.trainer.problem, self.trainer.states, iteration=self.iteration, metrics=metrics)
+    def agents(self, metrics: Mapping[str, float], iteration: int) -> TrainedAgents:
+        """The agents as they are after an iteration."""
+        return TrainedAgents.of(self.trainer.problem, self.trainer.states, iteration=iteration, metrics=metrics)
 
-    def save(self) -> None:
-        """The state to go on from, and the agents as they are."""
-        # Replay first: what it wrote beyond the saved state is taken back when the training goes on.
+    def save_agents(self, iteration: int) -> None:
+        """Beside a saved state."""
+        self.agents({} if self.best is None else {"best": self.best}, iteration).save(self.run.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Writes the replay; what it wrote beyond the saved state is taken back when the training goes on."""
         trainer = self.trainer.state(self.replay)
-        field = self.learners.code.field if isinstance(self.learners, Controller) else self.config.field
-        state = {"iteration": self.iteration, "collected": self.collected, "best": self.best, "field": field, "trainer": trainer}
-        self.run.save_state(state)
-        self.agents({} if self.best is None else {"best": self.best}).save(self.run.last)
+        return {"collected": self.collected, "fell_back": self.fell_back, "best": self.best, "trainer": trainer}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.trainer.load(state["trainer"], self.replay)
+        self.collected, self.fell_back, self.best = state["collected"], state["fell_back"], state["best"]

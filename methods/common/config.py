@@ -5,14 +5,36 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from .errors import UsageError, nearest
 
 MAX_YAML_BYTES = 1 << 20
+
+
+def _from_anywhere(text: str) -> str:
+    path = Path(text).expanduser() if text else Path()
+    try:
+        return str(path.absolute()) if text and path.exists() else text
+    except OSError:  # a name that no file could have
+        return text
+
+
+#: A file or folder, or a name that stands for one. A path that exists is made absolute, so that a run goes on from any folder.
+PathText = Annotated[str, AfterValidator(_from_anywhere)]
 
 
 class BaseConfig(BaseModel):

@@ -25,3 +25,22 @@ def torch_generator(*key: int) -> torch.Generator:
 def numpy_generator(*key: int) -> np.random.Generator:
     """The same for NumPy (PCG64)."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def rng_state() -> dict[str, torch.Tensor]:
+    """The state of torch's own generators, which dropout and initial weights draw from; all else has counter-based ones."""
+    import torch
+
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_rng(state: dict[str, torch.Tensor]) -> None:
+    """Go back to what `rng_state` returned."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

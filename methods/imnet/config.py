@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..common.config import BaseConfig, BaseTrainConfig, validate
+from ..common.config import BaseConfig, BaseTrainConfig, PathText, validate
 
 if TYPE_CHECKING:
     from ..common.running.checkpoint import Meta
@@ -66,9 +66,9 @@ class ScheduledAdamConfig(AdamConfig):
 class TrainConfig(NetworkConfig, ScheduledAdamConfig):
     """Training of a shape autoencoder (IM-AE). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
 
-    data: list[str] = Field(default_factory=list, description="HDF5 file from `prepare`, or .npz of box unions; empty: bundled chairs")
+    data: list[PathText] = Field(default_factory=list, description="HDF5 file from `prepare`, or .npz of box unions; empty: bundled chairs")
     limit: NonNegativeInt = Field(0, description="use only that many training shapes; 0 uses all")
-    init: str = Field("", description="checkpoint of the same network to start from")
+    init: PathText = Field("", description="checkpoint of the same network to start from")
     decoder_only: bool = Field(False, description="leave the encoder, and with it all codes, as they are in `init`")
     epochs: PositiveInt = Field(60, description="passes over the shapes (improved: 200 at each of three resolutions)")
     batch: PositiveInt = Field(16, description="shapes a step (improved: 32, paper: 1)")
@@ -86,9 +86,9 @@ class TrainConfig(NetworkConfig, ScheduledAdamConfig):
 class SvrTrainConfig(ScheduledAdamConfig):
     """Training of single-view reconstruction (IM-SVR). The defaults are the fast recipe; `--recipe improved|paper` gives the authors'."""
 
-    checkpoint: str = Field("", description="checkpoint of the autoencoder whose codes are to be recognised")
-    data: list[str] = Field(default_factory=list, description=".npz of box unions or HDF5 with `pixels`; empty: bundled chairs")
-    codes: str = Field("", description="HDF5 with the codes (zs) of the shapes in an HDF5 of pictures; empty: found or computed")
+    checkpoint: PathText = Field("", description="checkpoint of the autoencoder whose codes are to be recognised")
+    data: list[PathText] = Field(default_factory=list, description=".npz of box unions or HDF5 with `pixels`; empty: bundled chairs")
+    codes: PathText = Field("", description="HDF5 with the codes (zs) of the shapes in an HDF5 of pictures; empty: found or computed")
     width: PositiveInt = Field(16, description="width of the image encoder (paper: 64)")
     epochs: PositiveInt = Field(40, description="passes over the shapes, with one view of each (improved: 1000, paper: 2000)")
     batch: PositiveInt = Field(32, description="views a step (paper: 64)")
@@ -101,7 +101,7 @@ class SvrTrainConfig(ScheduledAdamConfig):
 class GanTrainConfig(AdamConfig):
     """Training of the latent GAN (IM-GAN). The defaults are the fast recipe; `--recipe paper` gives the authors'."""
 
-    data: list[str] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
+    data: list[PathText] = Field(default_factory=list, description="codes: a checkpoint that holds them, HDF5 with zs, or .npy [n, z]")
     noise_dim: PositiveInt = Field(128, description="length of the generator's noise (improved: 256)")
     noise_std: PositiveFloat = Field(NOISE_STD, description="standard deviation of the noise")
     width: PositiveInt = Field(256, description="of the two hidden layers of generator and critic (paper: 2048)")
@@ -118,7 +118,9 @@ class GanTrainConfig(AdamConfig):
 class PlanarTrainConfig(ScheduledAdamConfig):
     """Training of the two-dimensional autoencoder. The defaults are the fast recipe; `--recipe paper` gives the authors'."""
 
-    data: list[str] = Field(default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places")
+    data: list[PathText] = Field(
+        default_factory=list, description="folder of images, .npz or MNIST's idx; empty: a letter A at 1,295 places"
+    )
     z_dim: PositiveInt = Field(32, description="length of an image's code (paper: 100)")
     ef_dim: PositiveInt = Field(16, description="width of the encoder")
     gf_dim: PositiveInt = Field(8, description="width of the decoder (paper: 64)")

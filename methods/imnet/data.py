@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -177,7 +176,7 @@ class Source(Protocol[Drawn]):
 
 
 class TrainBatches(Generic[Drawn]):
-    """The batches of an epoch, drawn anew for each from (seed, epoch, step) alone and prepared one step ahead in a thread.
+    """The batches of an epoch from one of them on, drawn from (seed, epoch, step) alone and prepared one step ahead in a thread.
 
     Args:
         least: steps an epoch has at least; fewer shapes than that takes are gone through several times.
@@ -189,7 +188,7 @@ class TrainBatches(Generic[Drawn]):
         self.shapes, self.indices, self.config, self.rank, self.world = shapes, indices, config, rank, world
         self.steps = max(least, len(indices) // (config.batch * world))
 
-    def __call__(self, epoch: int) -> Iterator[Drawn]:
+    def __call__(self, epoch: int, start: int = 0) -> Iterator[Drawn]:
         config = self.config
         order = np.random.default_rng((config.seed, epoch)).permutation(self.indices)
         size = min(config.batch, len(order))
@@ -201,8 +200,8 @@ class TrainBatches(Generic[Drawn]):
             return self.shapes.draw(chosen, config, (epoch + step / self.steps) / config.epochs, rng)
 
         with ThreadPoolExecutor(1) as pool:
-            futures = [pool.submit(draw, 0)]
-            for step, _ in pairwise(range(self.steps + 1)):
+            futures = [pool.submit(draw, start)]
+            for step in range(start, self.steps):
                 if step + 1 < self.steps:
                     futures.append(pool.submit(draw, step + 1))
                 yield futures.pop(0).result()

@@ -92,7 +92,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         batches=batches,
         steps=batches.steps,
         validate=partial(quick_iou, samples=samples, level=LEVEL[config.output]),
-        score=lambda metrics: -metrics["val_iou"],
+        cost=lambda metrics: -metrics["val_iou"],
         meta=Meta(
             method=METHOD, arch=config.arch, config=config.model_dump(mode="json"), data=fingerprint(shapes, config.data), seed=config.seed
         ),

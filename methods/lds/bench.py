@@ -20,7 +20,7 @@ from .config import TrainConfig
 from .learning.hypergradient import Labelled, State
 from .learning.start import on_device, start_theta
 from .network import Features, Weights
-from .train import Choice, Nodes, Search
+from .search import Choice, Nodes, Search
 
 Kind = Literal["candidates", "all", "dense"]
 KINDS: tuple[Kind, ...] = ("candidates", "all", "dense")

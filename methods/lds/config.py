@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..common.config import BaseConfig
+from ..common.config import BaseConfig, PathText
 
 Metric = Literal["cosine", "euclidean"]
 Choices = Field(min_length=1)
@@ -15,7 +15,7 @@ Choices = Field(min_length=1)
 class DataConfig(BaseConfig):
     """Which rows are learned from, what is to be predicted of them, and how they are split."""
 
-    data: str = Field(
+    data: PathText = Field(
         "wine", description="table (.csv, .tsv, .parquet, .npz) or a known name: wine, cancer, digits, cora, citeseer, pubmed"
     )
     label: str = Field("", description="column to predict; rows in which it is empty are predicted")
@@ -27,7 +27,7 @@ class DataConfig(BaseConfig):
     train: NonNegativeFloat = Field(0.0, description="training rows, a number or a share below 1; 0 with val and es: the data's own split")
     val: NonNegativeFloat = Field(0.0, description="rows of the outer loss, likewise")
     es: NonNegativeFloat = Field(0.0, description="rows for early stopping and the choice of the combination, likewise")
-    graph: str = Field(
+    graph: PathText = Field(
         "", description="given graph: .csv (source,target[,weight]), .npz or .graphml; none: nearest neighbours, or the data's"
     )
     ignore_graph: bool = Field(False, description="start from nearest neighbours even where the data bring a graph")

@@ -1,296 +1,115 @@
-"""Learn edge probabilities and a GCN on them: the bilevel program of LDS (Franceschi et al. 2019, algorithm 1)."""
+"""From a configuration to trained models in a run directory, one a seed."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
+import hashlib
+import json
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ..common.errors import PprError
-from ..common.random import torch_generator
 from ..common.reading.pairs import PairGraph
-from ..common.running.interrupts import interruptible
-from ..common.running.run import Progress, Run
+from ..common.running.checkpoint import Meta
+from ..common.running.devices import resolve_device
+from ..common.running.run import Run
 from .config import TrainConfig
-from .learning.hypergradient import InnerProblem, Labelled, Optimizer, State, Step, hypergradient, inner_step
-from .learning.start import start_theta
-from .learning.theta import AllPairs, CandidatePairs, Theta
-from .naive import dense_hypergradient
-from .network import Adjacency, Features, Weights, mean_probabilities
-
-log = logging.getLogger("ppr")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One combination of the grid; k and metric are None where the graph was given."""
-
-    k: int | None
-    metric: str | None
-    tau: int
-    outer_lr: float
+from .data import load_table, split_of, thinned
+from .learning.hypergradient import Labelled
+from .learning.model import ARCH, METHOD, LdsModel
+from .learning.scores import classification_scores
+from .learning.start import on_device, start_graph
+from .network import Features, Weights
+from .search import Learned, Nodes, described, learn
+from .tables.splits import Split
+from .tables.table import Table
 
 
 @dataclass(frozen=True)
-class Score:
-    """How good a state is on the early-stopping rows: accuracy, and of equal ones the mean cross-entropy.
+class Trained:
+    """One seed's model, with the table and split it was trained on."""
 
-    With few rows the accuracy is 1 after the first outer iteration; without the second criterion nothing later could win.
-    """
-
-    accuracy: float
-    loss: float
-
-    def beats(self, other: Score | None) -> bool:
-        return other is None or (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
+    seed: int
+    run: Run
+    table: Table
+    split: Split
+    model: LdsModel
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What is kept of a training: weights, probabilities, the choice they came from and its score."""
+def train(config: TrainConfig, run: Run, *, resume: bool = False, table: Table | None = None) -> list[Trained]:
+    """Train every seed of a configuration; of several, each in a folder of its own below the run's.
 
-    choice: Choice
-    score: Score
-    weights: Weights
-    theta: dict[str, Tensor]
-    iteration: int
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """What a training sees: features [N, n], number of classes, and rows with labels for each purpose."""
-
-    features: Features
-    classes: int
-    train: Labelled
-    val: Labelled
-    es: Labelled
-
-
-def grid(config: TrainConfig, *, graph_given: bool) -> list[Choice]:
-    """Every combination to be trained."""
-    starts: list[tuple[int | None, str | None]] = [(None, None)] if graph_given else list(product(config.k, config.metric))
-    return [Choice(k, metric, tau, rate) for (k, metric), tau, rate in product(starts, config.tau, config.outer_lr)]
-
-
-def train(nodes: Nodes, raw: Any, graph: PairGraph | None, config: TrainConfig, run: Run, *, resume: bool = False) -> Learned:
-    """Train every combination of the grid and return the best by early-stopping score.
+    Seeds that were finished before are not trained again on `resume`.
 
     Args:
-        nodes: features and labelled rows, on the device of the training.
-        raw: the features as NumPy or SciPy matrix, for neighbours.
-        graph: the given graph; None starts from nearest neighbours.
-        run: a record of each outer iteration goes to its metrics, the state to go on from into its resume.pt.
+        table: where it was read already.
 
     Raises:
-        UsageError, PprError: a start graph that cannot be made; a hypergradient that is not finite.
-        KeyboardInterrupt: after Ctrl-C, once the state has been saved.
+        UsageError, PprError: data, splits or start graphs that cannot be used; a hypergradient that is not finite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state has been saved.
     """
-    choices = grid(config, graph_given=graph is not None)
-    progress = _Progress.load(run) if resume else _Progress()
-    run.truncate_history(progress.epoch)
-    deadline = time.monotonic() + 60 * config.budget_minutes if config.budget_minutes else float("inf")
-    with interruptible() as interrupted:
-        for number in range(progress.choice, len(choices)):
-            choice = choices[number]
-            theta, notes = start_theta(raw, graph, choice.k, choice.metric, config, nodes.features.like)
-            for note in notes if number == 0 else []:
-                log.info(note)
-            search = Search(nodes, theta, choice, config, number)
-            if progress.current is not None:
-                search.load(progress.current)
-            while not search.finished:
-                if progress.best is not None and time.monotonic() > deadline:
-                    log.warning("out of time: %d of %d combinations were begun", number + (search.done > 0), len(choices))
-                    return progress.best
-                started = time.monotonic()
-                record = search.iteration(lambda step: run.report(Progress(number + 1, len(choices), step, config.inner_steps)))  # noqa: B023
-                if search.best is not None and search.best.score.beats(progress.best.score if progress.best else None):
-                    progress = replace(progress, best=search.best)
-                progress = replace(progress, choice=number, current=search.state(), epoch=progress.epoch + 1)
-                # In this order: what is logged beyond the saved state is taken back when the training goes on.
-                run.log({"epoch": progress.epoch, **described(choice), **record, "seconds": round(time.monotonic() - started, 2)})
-                progress.save(run)
-                if interrupted.is_set():
-                    raise KeyboardInterrupt
-            progress = replace(progress, choice=number + 1, current=None)
-            progress.save(run)
-    assert progress.best is not None
-    return progress.best
+    table = table or load_table(config)
+    return [train_seed(config, seed, run, table, resume=resume) for seed in range(config.seed, config.seed + config.seeds)]
 
 
-def described(choice: Choice) -> dict[str, Any]:
-    """What is set in a choice."""
-    return {key: value for key, value in vars(choice).items() if value is not None}
+def train_seed(config: TrainConfig, seed: int, run: Run, table: Table, *, resume: bool) -> Trained:
+    """One of the seeds of a configuration; what was finished before is loaded."""
+    own = config.model_copy(update={"seed": seed, "seeds": 1})
+    place = run if config.seeds == 1 else Run(run.path / f"seed-{seed}", report=run.report, announce=run.announce)
+    split = split_of(table, own, seed)
+    seen = replace(table, graph=thinned(table.graph, own.keep_edges, seed))
+    if resume and place.best.is_file():
+        return Trained(seed, place, seen, split, LdsModel.load(place.best))
+    begun = resume and place.resume.is_file()
+    if place is not run and not begun:
+        place.start(own, overwrite=True)
+    return Trained(seed, place, seen, split, train_on(seen, split, own, place, resume=begun))
 
 
-class Search:
-    """The outer iterations of one combination of the grid.
+def train_on(table: Table, split: Split, config: TrainConfig, run: Run, *, resume: bool = False) -> LdsModel:
+    """Learn a graph and a GCN from a table, and write the model to `run.best`.
 
-    All random numbers come from (seed, combination, outer iteration), so that a resumed training draws the same.
+    Raises:
+        UsageError, PprError: as `learn`.
     """
+    kind, index = resolve_device(config.device)
+    device = torch.device(kind, index[0]) if index else torch.device(kind)
+    features = Features(on_device(table.features, device))
 
-    def __init__(self, nodes: Nodes, theta: Theta, choice: Choice, config: TrainConfig, number: int) -> None:
-        self.nodes, self.theta, self.choice, self.config, self.number = nodes, theta, choice, config, number
-        self.problem = InnerProblem(nodes.features, nodes.train, config.weight_decay)
-        self.optimizer = Optimizer(config.inner_optimizer, config.inner_lr)
-        self.best: Learned | None = None
-        self.done, self.outer_steps, self.stale = 0, 0, 0
+    def labelled(rows: NDArray[np.int64]) -> Labelled:
+        return Labelled(torch.from_numpy(rows).to(device), torch.from_numpy(table.labels[rows]).to(device))
 
-    @property
-    def finished(self) -> bool:
-        return self.stale >= self.config.outer_patience or self.done >= self.config.outer_iterations
-
-    def generator(self, purpose: int) -> torch.Generator:
-        """Random numbers of this outer iteration for one purpose."""
-        return torch_generator(self.config.seed, self.number, self.done, purpose)
-
-    def iteration(self, report: Callable[[int], None] = lambda _step: None) -> dict[str, Any]:
-        """One outer iteration: new weights, segments of tau inner steps each followed by a step on theta, and the score of the result."""
-        config, nodes, generator = self.config, self.nodes, self.generator(0)
-        weights = Weights.glorot(nodes.features.shape[1], config.hidden, nodes.classes, generator, nodes.features.like)
-        state, lowest, waited, outer_loss = State.start(weights), float("inf"), 0, None
-        while state.steps < config.inner_steps and waited < config.inner_patience:
-            state, steps, losses = self.segment(state, min(self.choice.tau, config.inner_steps - state.steps), generator)
-            for loss in losses:
-                lowest, waited = (loss, 0) if loss < config.inner_progress * lowest else (lowest, waited + 1)
-            report(state.steps)
-            if self.choice.outer_lr:
-                outer_loss = self.outer_step(steps, state, generator)
-        return self.judge(state.weights, lowest, outer_loss)
-
-    def segment(self, state: State, count: int, generator: torch.Generator) -> tuple[State, list[Step], list[float]]:
-        """`count` inner steps, each on a newly drawn graph; with what is needed to go back through them, and the losses before each."""
-        steps, losses = [], []
-        for _ in range(count):
-            state, step, loss = inner_step(self.problem, self.optimizer, state, self.theta.sample(generator), self.dropout(generator))
-            steps.append(step)
-            losses.append(loss)
-        return state, steps, losses
-
-    def dropout(self, generator: torch.Generator) -> Tensor | None:
-        """Factors on the hidden units, [N, hidden]: 0, or what keeps the expectation."""
-        share, like = self.config.dropout, self.nodes.features.like
-        if not share:
-            return None
-        kept = torch.rand(self.nodes.features.shape[0], self.config.hidden, generator=generator) >= share
-        return kept.to(like) / (1 - share)
-
-    def outer_step(self, steps: list[Step], state: State, generator: torch.Generator) -> float:
-        """Move theta against the hypergradient of the last segment; returns the outer loss before.
-
-        Raises:
-            PprError: the hypergradient is not finite; theta stays as it was.
-        """
-        config, nodes = self.config, self.nodes
-        rate = self.choice.outer_lr / (1 + config.outer_lr_decay * self.outer_steps)
-        adjacency = self.theta.sample(generator)
-        try:
-            if config.engine == "dense":
-                assert isinstance(self.theta, AllPairs)
-                samples = [binary(step.adjacency) for step in steps] + [binary(adjacency)]
-                gradient, loss = dense_hypergradient(
-                    nodes.features.matrix.to_dense(), nodes.train, config.weight_decay, self.optimizer, steps, nodes.val, samples
-                )
-                self.theta.descend_dense(gradient, rate)
-            else:
-                factors, loss = hypergradient(self.problem, self.optimizer, steps, state, nodes.val, adjacency)
-                self.theta.descend(factors, rate)
-                if isinstance(self.theta, CandidatePairs) and config.grow_every and (self.outer_steps + 1) % config.grow_every == 0:
-                    self.theta.grow(factors, round(config.grow_share * len(self.theta)))
-        except FloatingPointError as error:
-            raise PprError(
-                f"{error} at outer step {self.outer_steps + 1} (outer iteration {self.done + 1}); the probabilities before it were kept",
-                hint="lower --outer-lr or inner_lr; the best state so far is in the run",
-            ) from error
-        self.outer_steps += 1
-        return loss
-
-    def judge(self, weights: Weights, inner_loss: float, outer_loss: float | None) -> dict[str, Any]:
-        """Score weights and theta on the early-stopping rows, keep the best, and describe the iteration."""
-        probabilities = mean_probabilities(weights, self.nodes.features, self.theta, self.config.samples, self.generator(1))
-        score = score_of(probabilities, self.nodes.es)
-        self.done += 1
-        better = score.beats(self.best.score if self.best else None)
-        if better:
-            theta = {name: value.clone() for name, value in self.theta.state().items()}
-            self.best, self.stale = Learned(self.choice, score, weights, theta, self.done), 0
-        else:
-            self.stale += 1
-        graph = self.theta.graph()
-        return {
-            "inner_loss": inner_loss,
-            **({"val_loss": outer_loss} if outer_loss is not None else {}),
-            "es_accuracy": score.accuracy,
-            "es_loss": score.loss,
-            "edges": float(graph.prob.sum()),
-            "pairs": int((graph.prob > 0).sum()),
-            "best": better,
-        }
-
-    def state(self) -> dict[str, Any]:
-        """What `load` takes: tensors and plain values."""
-        counters = {"done": self.done, "outer_steps": self.outer_steps, "stale": self.stale}
-        return {"theta": self.theta.state(), "best": learned_state(self.best), **counters}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.theta.load(state["theta"])
-        self.best = learned_from(state["best"])
-        self.done, self.outer_steps, self.stale = state["done"], state["outer_steps"], state["stale"]
+    nodes = Nodes(features, len(table.classes), labelled(split.train), labelled(split.val), labelled(split.es))
+    learned = learn(nodes, table.features, table.graph, config, run, resume=resume)
+    model = as_model(table, split, config, learned)
+    metrics = {"es_accuracy": learned.score.accuracy, "es_loss": learned.score.loss}
+    scores = classification_scores(model.probabilities(seed=config.seed), table.labels, split.test)
+    metrics |= {f"test_{name}": value for name, value in scores.items() if len(split.test)}
+    model.meta.metrics.update(metrics)
+    model.save(run.best)
+    run.draw_curves()
+    return model
 
 
-def binary(adjacency: Adjacency) -> Tensor:
-    """A sampled graph as a dense matrix of 0 and 1, without the self loops."""
-    return (adjacency.matrix.to_dense() != 0).to(adjacency.scale.dtype).fill_diagonal_(0)
-
-
-def score_of(probabilities: Tensor, rows: Labelled) -> Score:
-    """Accuracy and cross-entropy of class probabilities [N, C] on labelled rows."""
-    chosen = probabilities[rows.rows]
-    accuracy = (chosen.argmax(1) == rows.labels).double().mean()
-    loss = -chosen.gather(1, rows.labels[:, None]).clamp(min=1e-12).log().mean()
-    return Score(float(accuracy), float(loss))
-
-
-@dataclass(frozen=True)
-class _Progress:
-    """How far the grid has been gone through."""
-
-    choice: int = 0
-    epoch: int = 0
-    best: Learned | None = None
-    current: dict[str, Any] | None = None
-
-    def save(self, run: Run) -> None:
-        run.save_state({"choice": self.choice, "epoch": self.epoch, "best": learned_state(self.best), "current": self.current})
-
-    @classmethod
-    def load(cls, run: Run) -> _Progress:
-        state = run.load_state()
-        return cls(state["choice"], state["epoch"], learned_from(state["best"]), state["current"])
-
-
-def learned_state(learned: Learned | None) -> dict[str, Any] | None:
-    """As tensors and plain values."""
-    if learned is None:
-        return None
-    return {
-        "choice": vars(learned.choice),
-        "score": vars(learned.score),
-        "weights": {name: value.cpu() for name, value in learned.weights._asdict().items()},
-        "theta": learned.theta,
-        "iteration": learned.iteration,
+def as_model(table: Table, split: Split, config: TrainConfig, learned: Learned) -> LdsModel:
+    """What was learned, together with the table it belongs to."""
+    start, _notes = start_graph(table.features, table.graph, learned.choice.k, learned.choice.metric, config.seed)
+    graph = PairGraph(len(table.ids), *(learned.theta[part].cpu().numpy() for part in ("first", "second", "prob"))).above(0.0)
+    notes = {
+        "table": table.name,
+        "choice": json.dumps(described(learned.choice)),
+        "classes": json.dumps(table.classes),
+        "encoder": table.encoder.to_json(),
     }
+    meta = Meta(METHOD, ARCH, config.model_dump(mode="json"), {}, fingerprint(table, split), notes, config.seed, learned.iteration)
+    weights = Weights(*(part.detach().cpu() for part in learned.weights))
+    return LdsModel(table.ids, table.classes, table.features, table.labels, split, weights, graph, start, table.encoder, meta)
 
 
-def learned_from(state: dict[str, Any] | None) -> Learned | None:
-    """Back from `learned_state`."""
-    if state is None:
-        return None
-    return Learned(Choice(**state["choice"]), Score(**state["score"]), Weights(**state["weights"]), state["theta"], state["iteration"])
+def fingerprint(table: Table, split: Split) -> dict[str, Any]:
+    """What a checkpoint says about its data: table, numbers of rows, SHA-256 of ids and labels in order."""
+    digest = hashlib.sha256("\n".join(table.ids).encode())
+    digest.update(table.labels.astype("<i8").tobytes())
+    return {"table": table.name, "rows": len(table.ids), "features": table.encoder.width, **split.sizes(), "sha256": digest.hexdigest()}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from ..common.config import BaseTrainConfig
+from ..common.config import BaseTrainConfig, PathText
 
 ARCHITECTURES = ("ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50")
 Arch = Literal["ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50"]
@@ -15,17 +15,17 @@ Arch = Literal["ras-mobile", "ras-mobile-s", "ras-vgg16", "ras-resnet50"]
 class TrainConfig(BaseTrainConfig):
     """Training of a RAS network; defaults follow the 2020 recipe (v2) unless a comment says otherwise."""
 
-    data: list[str] = Field(default_factory=list, description="training pairs: folders, zips, list files or registered names")
-    val: list[str] = Field(default_factory=list, description="validation pairs; empty holds out val_fraction of the training pairs")
+    data: list[PathText] = Field(default_factory=list, description="training pairs: folders, zips, list files or registered names")
+    val: list[PathText] = Field(default_factory=list, description="validation pairs; empty holds out val_fraction of the training pairs")
     val_fraction: float = Field(0.04, gt=0, lt=0.5, description="share of the training pairs held out when val is empty")
     limit: int = Field(0, ge=0, description="use only that many training pairs; 0 uses all")
     resize_masks: bool = Field(False, description="resize a mask whose size differs from its image's instead of refusing the pair")
 
     arch: Arch = Field("ras-mobile", description="network")
     reverse_attention: bool = Field(True, description="False trains the ablation A = 1: residuals without erasing")
-    backbone_weights: str = Field("", description="file with ImageNet weights of the trunk; empty trains it from scratch")
+    backbone_weights: PathText = Field("", description="file with ImageNet weights of the trunk; empty trains it from scratch")
     trunk_batch_norm: bool = Field(False, description="put batch norm back into a trunk whose ImageNet weights come with it folded in")
-    init: str = Field("", description="checkpoint of the same network to start from")
+    init: PathText = Field("", description="checkpoint of the same network to start from")
     freeze: Literal["none", "stem", "trunk"] = Field("stem", description="part of a pretrained trunk that stays as it is (v2: the stem)")
 
     sizes: list[int] = Field([224, 256, 288, 320, 352], description="side in pixels, drawn anew for every batch (v2); [0] is native size")

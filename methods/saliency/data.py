@@ -137,7 +137,7 @@ def collate(items: list[tuple[Tensor, Tensor]]) -> Batch:
 
 
 class TrainBatches:
-    """The batches of an epoch, a function of (seed, epoch) alone, shared out to `world` processes.
+    """The batches of an epoch from one of them on, a function of (seed, epoch) alone, shared out to `world` processes.
 
     Every batch of an epoch has one side drawn from `config.sizes`; the same on all processes, so that they stay in step.
     """
@@ -148,8 +148,14 @@ class TrainBatches:
         self.steps = max(1, math.ceil(self.count / (config.batch * world)))
         self.dataset = PairDataset(pairs, config, normalization, keep=config.workers == 0)
 
-    def __call__(self, epoch: int) -> DataLoader:
-        return DataLoader(self.dataset, batch_sampler=list(self.draws(epoch)), num_workers=self.config.workers, collate_fn=collate)
+    def __call__(self, epoch: int, first: int = 0) -> DataLoader:
+        return DataLoader(
+            self.dataset,
+            batch_sampler=list(self.draws(epoch))[first:],
+            num_workers=self.config.workers,
+            collate_fn=collate,
+            generator=torch.Generator(),  # its own: a loader draws a seed for its workers, which would move torch's numbers on
+        )
 
     def draws(self, epoch: int) -> Iterator[list[Draw]]:
         rng = np.random.default_rng((self.config.seed, epoch))

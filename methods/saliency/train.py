@@ -197,7 +197,7 @@ def train(config: TrainConfig, run: Run, *, resume: bool = False) -> None:
         batches=batches,
         steps=batches.steps,
         validate=partial(quick_metrics, batches=validation),
-        score=lambda metrics: metrics["val_mae"],
+        cost=lambda metrics: metrics["val_mae"],
         meta=meta,
         schedule=partial(schedule, config.schedule, updates),
         train_mode=train_mode,

@@ -17,7 +17,7 @@ from ..config import TrainConfig
 from .assignments import Work, fault_of
 from .engine import NO_FAULT, Answer, Assignment, Engine, Failure, Lost, Share
 from .journal import Journal
-from .ledger import Ledger
+from .ledger import Ledger, Standing
 from .shares import Collection, Disagreement, over_reals
 from .stragglers import Faults, Schedule
 
@@ -84,8 +84,17 @@ class Controller:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.code, self.journal)
+        self.ledger, self.fell_back = Ledger(self.code, self.journal), False
         self.journal.members(self.engine.members())
+
+    @property
+    def standings(self) -> Sequence[Standing]:
+        """How the learners are doing."""
+        return self.ledger.standings
+
+    def now(self) -> float:
+        """Seconds on the engine's clock, which is not the real one if it is simulated."""
+        return self.engine.now()
 
     def iterate(self, iteration: int, arrays: Mapping[str, NDArray[Any]], meanwhile: Callable[[], object] = nothing) -> Collected:
         """One iteration: from what is published to the updates of all agents.
@@ -276,6 +285,6 @@ class Controller:
             self.iteration,
         )
         self.journal.event("disagreement", agent=self.names[found.agent], learners=[first, second], field="real64")
-        self.code = over_reals(self.code)
+        self.code, self.fell_back = over_reals(self.code), True
         self._begin()
         self._submit(self._assignments(None))

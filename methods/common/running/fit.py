@@ -1,18 +1,15 @@
 """Supervised training: one short loop on Lightning Fabric, with accumulation, clipping, moving average, early stop and exact resume.
 
-A method gives a `Task`; `fit` does the rest. Methods that are not supervised learning write their own loop and use `launch`, `Run` and the
-checkpoint functions just the same.
+A method gives a `Task`; `fit` does the rest. Methods that are not supervised learning write their own steps on the same `Loop`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,14 +24,13 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from ..config import BaseTrainConfig
-from ..errors import PprError
-from .checkpoint import Meta, save_checkpoint
-from .interrupts import interruptible
-from .run import Progress, Run, restore_rng, rng_state
+from .checkpoint import Meta
+from .loop import Loop
+from .run import Run
 
-log = logging.getLogger("ppr")
 Batch = Any
-FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
+GATHERED = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = StateDictOptions(full_state_dict=True)
 
 
 @dataclass
@@ -45,9 +41,10 @@ class Task:
         network: the module whose weights are saved.
         optimizer: over its trainable parameters.
         step: (network, batch) -> named losses; their sum is minimised.
-        batches: epoch -> this process's batches. Must depend on nothing but the epoch, so that a resumed epoch can skip ahead.
+        batches: (epoch, first) -> this process's batches of the epoch from number `first` on. Must depend on nothing else, so that a
+            resumed epoch goes on where it was.
         steps: batches an epoch.
-        validate: network -> metrics, called after each epoch without gradients; `score` of them is minimised.
+        validate: network -> metrics, called after each epoch without gradients; `cost` of them is lowest in the best weights.
         schedule: optimizer step -> factor on every learning rate.
         meta: describes the checkpoint; epoch and metrics are filled in.
         train_mode: puts the network into training mode; a method may keep parts of it frozen.
@@ -56,25 +53,13 @@ class Task:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     step: Callable[[nn.Module, Batch], dict[str, Tensor]]
-    batches: Callable[[int], Iterable[Batch]]
+    batches: Callable[[int, int], Iterable[Batch]]
     steps: int
     validate: Callable[[nn.Module], dict[str, float]]
-    score: Callable[[dict[str, float]], float]
+    cost: Callable[[dict[str, float]], float]
     meta: Meta
     schedule: Callable[[int], float] = lambda _step: 1.0
     train_mode: Callable[[nn.Module], object] = nn.Module.train
-
-
-@dataclass
-class Position:
-    """How far a training is; part of the resumable state."""
-
-    epoch: int = 0
-    step: int = 0  # batches done in this epoch
-    updates: int = 0  # optimizer steps done in all
-    best: float = math.inf
-    stale: int = 0  # epochs since the best
-    totals: dict[str, float] = field(default_factory=dict)  # sums of the losses of this epoch
 
 
 class MovingAverage:
@@ -115,26 +100,56 @@ class MovingAverage:
 def fit(fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run, *, resume: bool = False) -> None:
     """Train until the last epoch or early stop; `run.best` and `run.last` hold the weights.
 
-    Interrupted (Ctrl-C, SIGKILL) and called again with `resume`, it ends with the same weights as if it had not been interrupted.
+    A step of the loop is one of the optimizer, on `config.accumulate` batches. Interrupted (Ctrl-C, SIGKILL) and called again with
+    `resume`, it ends with the same weights as if it had not been interrupted.
 
     Raises:
         PprError: the loss is not finite; the checkpoints before it are kept.
-        KeyboardInterrupt: after Ctrl-C, once the state at the end of the current step has been saved.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state at the end of the current step has been saved.
     """
-    training = _Fit(fabric, task, config, run)
-    if resume:
-        training.restore()
-    with interruptible() as interrupted:
-        while not training.finished:
-            training.epoch(interrupted)
-            training.validate()
+    learner, tally = Learner(fabric, task, config), Tally()
+    updates = math.ceil(task.steps / config.accumulate)
+    loop = Loop(
+        run,
+        {"learner": learner, "tally": tally},
+        steps=config.epochs * updates,
+        epoch_steps=updates,
+        save_minutes=config.save_minutes,
+        resume=resume,
+        processes=fabric,
+    )
+    stream, started = loop.stream(task.batches, config.accumulate), time.monotonic()
+    for update in loop:
+        batches = stream.take()
+        sums = learner.update(batches, update, loop)
+        loop.show({name: value / len(batches) for name, value in sums.items()})
+        tally.add(sums, len(batches))
+        if loop.epoch_ends:
+            validate(learner, tally, loop, time.monotonic() - started)
+            started = time.monotonic()
+            if config.patience and tally.stale >= config.patience:
+                loop.stop()
 
 
-class _Fit:
-    """One training and where it stands."""
+def validate(learner: Learner, tally: Tally, loop: Loop, seconds: float) -> None:
+    """Measure the epoch's (averaged) weights, save and log them."""
+    task, epoch = learner.task, loop.epoch + 1
+    with torch.no_grad(), learner.averaged():
+        task.network.eval()
+        metrics = task.validate(task.network)
+        weights: Any = get_model_state_dict(task.network, options=GATHERED)
+        better = loop.checkpoint(weights, replace(task.meta, epoch=epoch), metrics, cost=task.cost(metrics))
+    rate = task.optimizer.param_groups[0]["lr"]
+    loop.log({"epoch": epoch, "lr": rate, **tally.end_epoch(better=better), **metrics, "best": better, "seconds": round(seconds, 1)})
+    if loop.processes.is_global_zero:
+        loop.run.draw_curves()
 
-    def __init__(self, fabric: Fabric, task: Task, config: BaseTrainConfig, run: Run) -> None:
-        self.fabric, self.task, self.config, self.run = fabric, task, config, run
+
+class Learner:
+    """A task's network, optimizer and moving average, on the processes of a training."""
+
+    def __init__(self, fabric: Fabric, task: Task, config: BaseTrainConfig) -> None:
+        self.fabric, self.task, self.config = fabric, task, config
         names = {parameter: name for name, parameter in task.network.named_parameters()}
         self.network, self.optimizer = fabric.setup(task.network, task.optimizer)
         # Sharding puts new parameters into the network; the optimizer has to move those.
@@ -143,121 +158,86 @@ class _Fit:
             group["params"] = [parameters[names[parameter]] for parameter in group["params"]]
             group.setdefault("initial_lr", group["lr"])
         self.average = MovingAverage(task.network, config.ema) if config.ema else None
-        self.position = Position()
-        self.started = self.saved = time.monotonic()
 
-    @property
-    def finished(self) -> bool:
-        stopped_early = self.config.patience and self.position.stale >= self.config.patience
-        return self.position.epoch >= self.config.epochs or bool(stopped_early)
+    def update(self, batches: list[Batch], number: int, loop: Loop) -> dict[str, float]:
+        """One optimizer step on the mean gradient of some batches; returns the sums of their losses.
 
-    def epoch(self, interrupted: threading.Event) -> None:
-        """The rest of one epoch, from `position` on."""
-        position, accumulate = self.position, self.config.accumulate
-        self.started = time.monotonic()
+        Raises:
+            PprError: a loss is not finite; the weights stay as they are.
+        """
         self.task.train_mode(self.network)
-        for index, batch in enumerate(self.task.batches(position.epoch)):
-            if index < position.step:
-                continue
-            group_end = min((index // accumulate + 1) * accumulate, self.task.steps)
-            group_size = group_end - index // accumulate * accumulate
-            complete = index + 1 == group_end
-            with self.fabric.no_backward_sync(self.network, enabled=not complete):
+        sums: dict[str, float] = {}
+        for index, batch in enumerate(batches):
+            with self.fabric.no_backward_sync(self.network, enabled=index + 1 < len(batches)):
                 losses = self.task.step(self.network, batch)
                 total = torch.stack(list(losses.values())).sum()
-                # Summed over the processes, so that all stop if one has to; alone, the others would wait for it for ever.
-                joint: Any = self.fabric.all_reduce(total.detach(), reduce_op="sum") if self.fabric.world_size > 1 else total
-                if not torch.isfinite(joint):
-                    raise PprError(
-                        f"loss is {joint.item()} in epoch {position.epoch + 1}, step {index + 1}",
-                        hint=f"lower the learning rate or set clip=1; the last good weights are in {self.run.path}",
-                    )
-                self.fabric.backward(total / group_size)
-            if complete:
-                self.update()
-            values = {name: loss.item() for name, loss in losses.items()}
-            position.step = index + 1
-            position.totals = {name: position.totals.get(name, 0.0) + value for name, value in values.items()}
-            self.run.report(Progress(position.epoch + 1, self.config.epochs, position.step, self.task.steps, values))
-            if complete and self.agree(interrupted.is_set()):
-                self.save_state()
-                raise KeyboardInterrupt
-            if complete and self.agree(time.monotonic() - self.saved > 60 * self.config.save_minutes):
-                self.save_state()
+                loop.refuse_non_finite(total)
+                self.fabric.backward(total / len(batches))
+            sums = {name: sums.get(name, 0.0) + loss.item() for name, loss in losses.items()}
+        self._move(number)
+        return sums
 
-    def update(self) -> None:
-        """One optimizer step at the scheduled rates."""
-        factor = self.task.schedule(self.position.updates)
+    def _move(self, number: int) -> None:
+        factor = self.task.schedule(number)
         for group in self.task.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         if self.config.clip:
             self.fabric.clip_gradients(self.network, self.optimizer, max_norm=self.config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.position.updates += 1
         if self.average:
-            self.average.update(self.task.network, self.position.updates)
+            self.average.update(self.task.network, number + 1)
 
-    def validate(self) -> None:
-        """Measure the epoch's (averaged) weights, save and log them."""
-        position = self.position
-        with torch.no_grad(), self.average.applied(self.task.network) if self.average else contextlib.nullcontext():
-            self.task.network.eval()
-            metrics = self.task.validate(self.task.network)
-            score = self.task.score(metrics)
-            better = score < position.best
-            self.save_weights(metrics, best=better)
-        losses = {name: total / position.step for name, total in position.totals.items()}
-        position.best, position.stale = (score, 0) if better else (position.best, position.stale + 1)
-        position.epoch, position.step, position.totals = position.epoch + 1, 0, {}
-        if self.fabric.is_global_zero:
-            rate, seconds = self.task.optimizer.param_groups[0]["lr"], round(time.monotonic() - self.started, 1)
-            self.run.log({"epoch": position.epoch, "lr": rate, **losses, **metrics, "best": better, "seconds": seconds})
-            self.run.draw_curves()
-        self.save_state()
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Inside the block the network has the weights that count: the averaged ones, if there are any."""
+        return self.average.applied(self.task.network) if self.average else contextlib.nullcontext()
 
-    def agree(self, condition: bool) -> bool:
-        """The first process's view of a condition, so that all processes act alike."""
-        return bool(self.fabric.broadcast(condition)) if self.fabric.world_size > 1 else condition
-
-    def save_weights(self, metrics: dict[str, float], *, best: bool) -> None:
-        state: Any = get_model_state_dict(self.task.network, options=FULL)
-        if self.fabric.is_global_zero:
-            meta = replace(self.task.meta, epoch=self.position.epoch + 1, metrics=metrics)
-            save_checkpoint(self.run.last, state, meta)
-            if best:
-                save_checkpoint(self.run.best, state, meta)
-
-    def save_state(self) -> None:
-        network = self.task.network
-        state = {
-            "position": asdict(self.position),
-            "network": get_model_state_dict(network, options=FULL),
-            "optimizer": get_optimizer_state_dict(network, self.task.optimizer, options=FULL),
-            "rng": rng_state(),
-        }
+    def state_dict(self) -> dict[str, Any]:
+        network, optimizer = self.task.network, self.task.optimizer
+        # Asked for the state of an optimizer that has none yet, torch gives it one by a step, which Adam would count.
+        moved = get_optimizer_state_dict(network, optimizer, options=GATHERED) if optimizer.state else None
+        state: dict[str, Any] = {"network": get_model_state_dict(network, options=GATHERED), "optimizer": moved}
         if self.average:
             with self.average.applied(network):
-                averaged: Any = get_model_state_dict(network, options=FULL)
+                averaged: Any = get_model_state_dict(network, options=GATHERED)
                 # On the CPU these are the network's own tensors, which will hold the plain weights again after this block.
                 state["average"] = {key: value.clone() for key, value in averaged.items()}
-        if self.fabric.is_global_zero:
-            self.run.save_state(state)
-        self.saved = time.monotonic()
+        return state
 
-    def restore(self) -> None:
-        """Go back to the last saved state."""
-        network, full = self.task.network, StateDictOptions(full_state_dict=True)
-        state = self.run.load_state()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        network = self.task.network
         if self.average:
-            set_model_state_dict(network, state["average"], options=full)
+            set_model_state_dict(network, state["average"], options=WHOLE)
             self.average = MovingAverage(network, self.config.ema)
-        set_model_state_dict(network, state["network"], options=full)
-        set_optimizer_state_dict(network, self.task.optimizer, state["optimizer"], options=full)
-        restore_rng(state["rng"])
-        self.position = Position(**state["position"])
-        if self.fabric.is_global_zero:
-            self.run.truncate_history(self.position.epoch)
+        set_model_state_dict(network, state["network"], options=WHOLE)
+        if state["optimizer"] is not None:
+            set_optimizer_state_dict(network, self.task.optimizer, state["optimizer"], options=WHOLE)
+
+
+class Tally:
+    """Sums of the losses of an epoch, and the epochs since the best one."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, float] = {}
+        self.batches = 0
+        self.stale = 0
+
+    def add(self, sums: dict[str, float], batches: int) -> None:
+        """Count the losses of some batches, summed."""
+        self.totals = {name: self.totals.get(name, 0.0) + value for name, value in sums.items()}
+        self.batches += batches
+
+    def end_epoch(self, *, better: bool) -> dict[str, float]:
+        """The mean losses of the epoch that ends."""
+        means = {name: total / self.batches for name, total in self.totals.items()}
+        self.totals, self.batches, self.stale = {}, 0, 0 if better else self.stale + 1
+        return means
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
 
 def warm_cosine(updates: int, warm_up: int = 100) -> Callable[[int], float]:

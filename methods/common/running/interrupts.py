@@ -9,20 +9,44 @@ import threading
 from collections.abc import Iterator, Sequence
 
 log = logging.getLogger("ppr")
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM stopped the work; the command exits with 143, as a shell reports that signal."""
+
+
+class StopRequest(threading.Event):
+    """Set by the first of the signals; `signal` is its number, 0 before."""
+
+    signal = 0
+
+    def error(self) -> KeyboardInterrupt:
+        """What ends the work that was asked to stop."""
+        return interruption(self.signal)
+
+
+def interruption(number: int) -> KeyboardInterrupt:
+    """The exception that stands for a signal."""
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 @contextlib.contextmanager
-def interruptible(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C, or another of the signals, into a flag that is looked at between steps; the second one acts at once."""
-    flag = threading.Event()
+def interruptible(request: StopRequest | None = None, signals: Sequence[signal.Signals] = STOPPING) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a flag that is looked at between steps; the second one acts at once.
+
+    Outside the main thread, which alone gets signals, the flag is never set.
+    """
+    request = StopRequest() if request is None else request
     if threading.current_thread() is not threading.main_thread():
-        yield flag
+        yield request
         return
 
-    def note(_signal: int, _frame: object) -> None:
+    def note(number: int, _frame: object) -> None:
         restore()
         log.warning("stopping after this step; press Ctrl-C again to stop at once")
-        flag.set()
+        request.signal = number
+        request.set()
 
     def restore() -> None:
         for number, handler in previous.items():
@@ -32,6 +56,6 @@ def interruptible(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Itera
     for number in signals:
         signal.signal(number, note)
     try:
-        yield flag
+        yield request
     finally:
         restore()

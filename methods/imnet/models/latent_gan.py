@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ...common.errors import PprError, UsageError
 from ...common.reading.arrays import read_array
-from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
+from ...common.running.checkpoint import Meta, load_checkpoint
 from ...common.running.devices import launch
-from ...common.running.interrupts import interruptible
-from ...common.running.run import Progress, Run
+from ...common.running.loop import Loop
+from ...common.running.run import Run
 from ..config import GanTrainConfig
 from ..network import SLOPE
 from ..shapes.hdf5 import read_codes
@@ -84,14 +84,6 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor)
     return (gradient.square().sum(1).sqrt() - 1).square().mean()
 
 
-@dataclass
-class Position:
-    """How far the training is; part of the resumable state."""
-
-    epoch: int = 0
-    step: int = 0
-
-
 class LatentGan:
     """Generator, critic and their optimizers.
 
@@ -104,7 +96,6 @@ class LatentGan:
         self.generator = LatentGenerator(config.noise_dim, config.width, z_dim, config.init_scheme).to(device)
         self.critic = Critic(z_dim, config.width, config.init_scheme).to(device)
         self.generator_optimizer, self.critic_optimizer = adam(self.generator, config), adam(self.critic, config)
-        self.position = Position()
         self.steps = math.ceil(len(codes) / config.batch)
 
     def noise(self, count: int, rng: np.random.Generator) -> Tensor:
@@ -120,8 +111,6 @@ class LatentGan:
         losses = self.critic_step(real, rng)
         if (epoch * self.steps + index + 1) % config.critic_steps == 0:
             self.generator_step(len(real), rng)
-        if not all(math.isfinite(loss) for loss in losses.values()):
-            raise PprError(f"the loss is not finite in epoch {epoch + 1}", hint="lower the learning rate")
         return losses
 
     def critic_step(self, real: Tensor, rng: np.random.Generator) -> dict[str, float]:
@@ -159,15 +148,6 @@ class LatentGan:
             "critic_optimizer": self.critic_optimizer,
         }
 
-    def state(self) -> dict[str, Any]:
-        position = {"epoch": self.position.epoch, "step": self.position.step}
-        return {"position": position} | {name: part.state_dict() for name, part in self.parts.items()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        self.position = Position(**state["position"])
-
 
 def train_gan(codes: Tensor, config: GanTrainConfig, run: Run, *, resume: bool = False, data: dict[str, Any] | None = None) -> None:
     """Train on codes float32 [n, z]; every `config.every` epochs and at the end last.safetensors is written (generator only).
@@ -185,46 +165,26 @@ def train_gan(codes: Tensor, config: GanTrainConfig, run: Run, *, resume: bool =
     if codes.ndim != 2 or len(codes) < 2 or not torch.isfinite(codes).all():
         raise PprError(f"codes {list(codes.shape)} are not a table of at least two finite rows")
     gan = LatentGan(codes.float(), config, launch(config).device)
-    best = math.inf
-    if resume:
-        gan.restore(run.load_state())
-        run.truncate_history(gan.position.epoch)
-        best = min((record["spread_error"] for record in run.history() if "spread_error" in record), default=math.inf)
     meta = Meta(method=METHOD, arch="wgan-gp", config=config.model_dump(mode="json"), data=data or {"codes": len(codes)}, seed=config.seed)
-    started, position = time.monotonic(), gan.position
-    saved = started
-    with interruptible() as interrupted:
-        while position.epoch < config.epochs:
-            losses = gan.step(position.epoch, position.step)
-            run.report(Progress(position.epoch + 1, config.epochs, position.step + 1, gan.steps, losses))
-            position.step += 1
-            if position.step == gan.steps:
-                position.epoch, position.step = position.epoch + 1, 0
-                if position.epoch % config.every == 0 or position.epoch == config.epochs:
-                    best = _checkpoint(gan, losses, run, meta, best, time.monotonic() - started)
-                    started = saved = time.monotonic()
-            if time.monotonic() - saved > 60 * config.save_minutes:
-                run.save_state(gan.state())
-                saved = time.monotonic()
-            if interrupted.is_set():
-                run.save_state(gan.state())
-                raise KeyboardInterrupt
+    steps = config.epochs * gan.steps
+    loop = Loop(run, gan.parts, steps=steps, epoch_steps=gan.steps, save_minutes=config.save_minutes, resume=resume)
+    started = time.monotonic()
+    for step in loop:
+        losses = gan.step(loop.epoch, step % gan.steps)
+        loop.show(losses)
+        if loop.every(config.every * gan.steps):
+            judge(gan, losses, loop, meta, time.monotonic() - started)
+            started = time.monotonic()
 
 
-def _checkpoint(gan: LatentGan, losses: dict[str, float], run: Run, meta: Meta, best: float, seconds: float) -> float:
-    """Judge, log and save the generator and the resumable state; returns the lowest `spread_error` so far."""
+def judge(gan: LatentGan, losses: dict[str, float], loop: Loop, meta: Meta, seconds: float) -> None:
+    """Measure, save and log the generator."""
     found = gan.diagnostics()
-    error = sum(abs(math.log(max(found[name], 1e-9))) for name in ("pairwise_ratio", "nearest_ratio"))
-    metrics = found | {"spread_error": error}
-    state = {f"latent_generator.{name}": value for name, value in gan.generator.state_dict().items()}
-    described = Meta(**{**vars(meta), "metrics": metrics, "epoch": gan.position.epoch})
-    save_checkpoint(run.last, state, described)
-    if error < best:
-        save_checkpoint(run.best, state, described)
-    run.log({"epoch": gan.position.epoch, **losses, **metrics, "best": error < best, "seconds": round(seconds, 1)})
-    run.draw_curves()
-    run.save_state(gan.state())
-    return min(best, error)
+    metrics = found | {"spread_error": sum(abs(math.log(max(found[name], 1e-9))) for name in ("pairwise_ratio", "nearest_ratio"))}
+    weights = {f"latent_generator.{name}": value for name, value in gan.generator.state_dict().items()}
+    better = loop.checkpoint(weights, replace(meta, epoch=loop.epoch + 1), metrics, cost="spread_error")
+    loop.log({"epoch": loop.epoch + 1, **losses, **metrics, "best": better, "seconds": round(seconds, 1)})
+    loop.run.draw_curves()
 
 
 def load_codes(data: Sequence[str]) -> tuple[Tensor, dict[str, Any]]:

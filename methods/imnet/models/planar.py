@@ -111,17 +111,17 @@ def pixel_points(side: int) -> Tensor:
 
 
 class PixelBatches:
-    """The batches of an epoch, from (seed, epoch) alone: images (B, 1, S, S), points (B, P, 2), labels (B, P)."""
+    """The batches of an epoch from one of them on, from (seed, epoch) alone: images (B, 1, S, S), points (B, P, 2), labels (B, P)."""
 
     def __init__(self, images: Float, config: PlanarTrainConfig, *, rank: int = 0, world: int = 1) -> None:
         self.images, self.config, self.rank, self.world = images, config, rank, world
         self.steps = max(1, len(images) // (config.batch * world))
         self.points = pixel_points(images.shape[1])
 
-    def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __call__(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         config = self.config
         order = np.random.default_rng((config.seed, epoch)).permutation(len(self.images))
-        for step in range(self.steps):
+        for step in range(start, self.steps):
             first = (step * self.world + self.rank) * config.batch
             chosen = self.images[np.take(order, range(first, first + min(config.batch, len(order))), mode="wrap")]
             rng = np.random.default_rng((config.seed, epoch, step, self.rank))
@@ -212,7 +212,7 @@ def train_planar(config: PlanarTrainConfig, run: Run, *, resume: bool = False) -
         batches=batches,
         steps=batches.steps,
         validate=partial(image_iou, images=images[chosen]),
-        score=lambda metrics: -metrics["val_iou"],
+        cost=lambda metrics: -metrics["val_iou"],
         meta=Meta(
             method=METHOD,
             arch=f"planar{images.shape[1]}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from ppr.methods.codedmarl.learners.journal import Journal
 from ppr.methods.codedmarl.learners.local import LocalEngine
 from ppr.methods.codedmarl.learners.simulated import SimEngine
 from ppr.methods.codedmarl.setup import code_of, schedule_of
-from ppr.methods.codedmarl.train import Glance, check, refuse_second, train
+from ppr.methods.codedmarl.train import Glance, check, train
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.run import Run
 
@@ -231,33 +230,18 @@ def test_a_training_that_fell_back_to_real_numbers_goes_on_with_them(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(config, run, watch=stop)
     state = run.load_state()
-    run.save_state(state | {"field": "real64"})
+    state["parts"]["training"]["fell_back"] = True
+    run.save_state(state)
     seen: list[Glance] = []
     train(config, run, resume=True, watch=seen.append)
     assert all(glance.record.get("condition", 1) > 1 for glance in seen)
-    assert run.load_state()["field"] == "real64"
+    assert run.load_state()["parts"]["training"]["fell_back"]
 
 
 def test_gradients_that_are_not_finite_stop_it_with_the_agents_name(tmp_path):
     config = small(engine="local", actor_lr=1e30, critic_lr=1e30, clip=1e30)
     with pytest.raises(PprError, match=r"agent agent_\d: the .* is not finite in iteration \d"):
         train(config, begin(tmp_path / "run", config))
-
-
-def test_a_run_is_trained_by_one_process(tmp_path):
-    run = begin(tmp_path / "run", small())
-    Journal(run.path).members([])
-    record = json.loads((run.path / "learners.json").read_text())
-    refuse_second(run)  # this process itself
-    stat = Path("/proc/1/stat").read_text().rpartition(")")[2].split()
-    (run.path / "learners.json").write_text(json.dumps(record | {"controller": 1, "started": int(stat[19])}))
-    with pytest.raises(UsageError, match="is being trained by process 1"):
-        refuse_second(run)
-    (run.path / "learners.json").write_text(json.dumps(record | {"controller": 1, "started": int(stat[19]) + 1}))
-    refuse_second(run)  # that process is gone, and its number was given again
-    (run.path / "learners.json").write_text('{"learners": 3}')
-    with pytest.raises(PprError, match="not a list of learners"):
-        refuse_second(run)
 
 
 @pytest.mark.parametrize(

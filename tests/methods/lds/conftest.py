@@ -12,10 +12,10 @@ import pytest
 from ppr.methods.common.reading.tables.encoder import TableEncoder
 from ppr.methods.common.running.run import Run
 from ppr.methods.lds.config import TrainConfig
-from ppr.methods.lds.fit import fit_table
 from ppr.methods.lds.learning.model import LdsModel
 from ppr.methods.lds.tables.splits import stratified_split
 from ppr.methods.lds.tables.table import Table
+from ppr.methods.lds.train import train_on
 
 QUICK: dict[str, Any] = {
     "k": [3],
@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LdsModel]
     def train(table: Table, **changes: Any) -> LdsModel:
         config = quick(**changes)
         split = stratified_split(table.labels, seed=config.seed, ids=table.ids)
-        return fit_table(table, split, config, Run(tmp_path_factory.mktemp("trained")))
+        return train_on(table, split, config, Run(tmp_path_factory.mktemp("trained")))
 
     return train
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from ppr.methods.common.config import BaseTrainConfig
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.running.run import Run, restore_rng, rng_state
+from ppr.methods.common.random import restore_rng, rng_state
+from ppr.methods.common.running.run import Run
 
 
 @pytest.fixture
@@ -51,14 +55,14 @@ def test_records_are_announced_and_kept(tmp_path):
 def test_a_half_written_line_is_passed_over(run):
     run.log({"epoch": 1, "mae": 0.5})
     with run.metrics.open("a") as stream:
-        stream.write('{"epoch": 2, "ma')
+        stream.write('5\nnull\n{"epoch": 2, "ma')
     assert [record["epoch"] for record in run.history()] == [1]
     run.truncate_history(1)
     run.log({"epoch": 2, "mae": 0.4})
     assert [record["epoch"] for record in run.history()] == [1, 2]
 
 
-def test_epochs_after_the_resumed_one_are_forgotten(run):
+def test_records_behind_the_saved_state_are_forgotten(run):
     for epoch in (1, 2, 3):
         run.log({"epoch": epoch, "mae": 0.5 / epoch})
     run.truncate_history(2)
@@ -97,3 +101,43 @@ def test_curves_are_drawn_from_what_was_logged(run):
         run.log({"epoch": epoch, "mae": 0.5 / epoch, "loss": 1.0 / epoch})
     run.draw_curves()
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+SECOND = "import sys\nfrom pathlib import Path\nfrom ppr.methods.common.running.run import Run\nRun(Path(sys.argv[1])).hold()"
+
+
+def second(run: Run) -> str:
+    """What another process hears that wants to train in the run."""
+    return subprocess.run([sys.executable, "-c", SECOND, run.path], capture_output=True, text=True, check=False, timeout=120).stderr
+
+
+def test_a_run_is_trained_by_one_process(run):
+    run.release()
+    run.hold()
+    run.hold()
+    assert "UsageError" in (said := second(run)) and "is being trained by another process" in said
+    run.release()
+    assert second(run) == ""
+
+
+def test_what_is_being_trained_is_not_overwritten(run):
+    with pytest.raises(UsageError, match="is being trained by another process"):
+        Run(run.path).start(BaseTrainConfig(epochs=1), overwrite=True)
+    assert run.config(BaseTrainConfig).epochs == 3
+
+
+def test_a_process_that_dies_holds_nothing(run):
+    run.release()
+    script = SECOND + "\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", script, run.path], capture_output=True, check=False, timeout=120)
+    run.hold()
+
+
+def test_a_discarded_run_leaves_its_folder_to_others(run):
+    (run.path / "code.npz").touch()
+    run.discard("code.npz")
+    assert not run.path.exists()
+    run.start(BaseTrainConfig())
+    (run.path / "my notes.txt").touch()
+    run.discard()
+    assert [path.name for path in run.path.iterdir()] == ["my notes.txt"]

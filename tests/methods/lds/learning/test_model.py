@@ -13,9 +13,9 @@ from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import TableEncoder
 from ppr.methods.common.running.checkpoint import load_checkpoint, save_checkpoint
-from ppr.methods.lds.fit import fit_table
 from ppr.methods.lds.learning.model import LdsModel
 from ppr.methods.lds.tables.splits import PARTS, stratified_split
+from ppr.methods.lds.train import train_on
 
 from ..conftest import clusters, quick
 
@@ -49,7 +49,7 @@ def sparse_model(run) -> LdsModel:
     labels[7] = -1
     ids = [f"zeile-ä{row}" for row in range(30)]
     table = replace(table, ids=ids, features=encoder.transform(bags), labels=labels, encoder=encoder)
-    return fit_table(table, stratified_split(labels, seed=1, ids=ids), quick(metric=["cosine"]), run)
+    return train_on(table, stratified_split(labels, seed=1, ids=ids), quick(metric=["cosine"]), run)
 
 
 def test_a_model_comes_back_as_it_was(model, tmp_path):
@@ -72,7 +72,7 @@ def test_sparse_features_stay_sparse_and_unlabelled_rows_unlabelled(run):
 def test_the_table_of_a_model_has_the_graph_where_it_was_given(model, run):
     assert model.table().graph is None and model.choice["k"] == 3
     table = replace(clusters(), graph=PairGraph.build(48, [0, 1, 2], [3, 4, 5], [1, 0.5, 1]))
-    given = fit_table(table, stratified_split(table.labels, seed=1, ids=table.ids), quick(), run)
+    given = train_on(table, stratified_split(table.labels, seed=1, ids=table.ids), quick(), run)
     assert "k" not in given.choice
     assert given.table().graph.prob.tolist() == [1, 0.5, 1]
     assert given.meta.data["sha256"] == model.meta.data["sha256"]  # the same ids and labels
