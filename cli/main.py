@@ -50,13 +50,14 @@ def ppr() -> None:
 
 
 def main() -> None:
-    """Run `ppr` and exit with 0 (done), 1 (the work failed), 2 (the command was wrong) or 130 (Ctrl-C)."""
+    """Run `ppr` and exit with 0 (done), 1 (the work failed), 2 (the command was wrong), 130 (Ctrl-C) or 143 (SIGTERM)."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code; errors are printed to stderr in one to three lines."""
     from ppr.methods.common.errors import PprError
+    from ppr.methods.common.running.interrupts import Terminated
 
     debug = os.environ.get("PPR_DEBUG") == "1"
     if "_PPR_COMPLETE" in os.environ:
@@ -77,9 +78,9 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
         click.echo("stopped", err=True)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     except BrokenPipeError:
         # The reader (`head`, a closed pager) has enough. Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

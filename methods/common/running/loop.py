@@ -45,8 +45,11 @@ class Part(Protocol):
 class Processes(Protocol):
     """The processes of a training; a `lightning_fabric.Fabric` is one."""
 
-    world_size: int
-    is_global_zero: bool
+    @property
+    def world_size(self) -> int: ...
+
+    @property
+    def is_global_zero(self) -> bool: ...
 
     def broadcast(self, obj: Any) -> Any: ...
 
@@ -56,7 +59,8 @@ class Processes(Protocol):
 class Alone:
     """One process."""
 
-    world_size, is_global_zero = 1, True
+    world_size = 1
+    is_global_zero = True
 
     def broadcast(self, obj: Any) -> Any:
         return obj

@@ -180,3 +180,20 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
     assert (run / "resume.pt").is_file()
     assert len(learners) == 6
     until(lambda: all(started(pid) is None for pid in learners))
+
+
+def test_sigterm_saves_and_exits_143(ppr, tmp_path, monkeypatch):
+    command = ("codedmarl", "train", *QUICK, "--engine", "inproc", "--iterations", "4", "--out", tmp_path / "run")
+    log = Run.log
+
+    def terminated(self: Run, record: dict[str, object]) -> None:
+        log(self, record)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log", terminated)
+        stopped = ppr(*command)
+    assert stopped.code == 143 and stopped.err.endswith("stopped\n")
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 1
+    assert ppr("codedmarl", "train", "--resume", tmp_path / "run").code == 0
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 4

@@ -21,7 +21,7 @@ from ppr.methods.common.config import BaseTrainConfig
 from ppr.methods.common.errors import PprError, UsageError
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint
 from ppr.methods.common.running.interrupts import Terminated, interruptible
-from ppr.methods.common.running.loop import Loop, Processes
+from ppr.methods.common.running.loop import Loop
 from ppr.methods.common.running.run import Progress, Run
 
 STEPS = 12
@@ -392,7 +392,7 @@ def test_a_state_of_another_training_is_refused(tmp_path):
     train(run, steps=1)  # none of them kept the run to itself
 
 
-class Chorus(Processes):
+class Chorus:
     """Two processes of which this is one: what the first says is what both do."""
 
     world_size = 2
