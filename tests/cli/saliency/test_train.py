@@ -38,7 +38,7 @@ def test_from_nothing_to_an_exported_network(ppr, pairs, tmp_path):
     lines = answer.out.splitlines()
     assert answer.records[-1] == {"checkpoint": str(run / "best.safetensors")}
     assert '"epoch": 2' in lines[1]
-    assert {path.name for path in run.iterdir()} == {
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
         "best.safetensors",
         "last.safetensors",
         "config.yaml",
