@@ -9,18 +9,19 @@ import click
 
 from ppr.methods.common.errors import UsageError
 
-from .. import options, output
+from .. import options, output, verbs
 
 if TYPE_CHECKING:
     from ppr.methods.codedmarl.codes.code import Code
     from ppr.methods.codedmarl.codes.inspection import Inspection
 
-CODES = ["uncoded", "replication", "mds", "random-sparse", "ldpc", "balanced", "multi"]
 SHOWN_LEARNERS = 64
 
 
 @click.command()
-@click.option("--code", type=click.Choice(CODES), default="balanced", show_default=True, help="Family of the code.")
+@click.option(
+    "--code", type=click.Choice(verbs.choices("codedmarl", "code")), default="balanced", show_default=True, help="Family of the code."
+)
 @click.option("--learners", type=click.IntRange(1), default=15, show_default=True, help="Learners N.")
 @click.option("--agents", type=click.IntRange(1), default=8, show_default=True, help="Agents M.")
 @click.option(
@@ -31,7 +32,7 @@ SHOWN_LEARNERS = 64
 )
 @click.option(
     "--field",
-    type=click.Choice(["gf256", "real64", "real32"]),
+    type=click.Choice(verbs.choices("codedmarl", "field")),
     default=None,
     help="What shares are computed in. [default: real64; with --check what the file says]",
 )

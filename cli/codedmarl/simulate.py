@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MOST_ITERATIONS = 1_000_000
 FAMILIES = verbs.choices("codedmarl", "code")
-TOLERANT = ("balanced", "multi")
 
 machine_options = options.together(
     click.option("--mean-time-to-crash", "crash_after", type=POSITIVE_DURATION, default=None, help="Of a learner. [default: never]"),
@@ -132,6 +131,7 @@ def named_codes(names: Sequence[str], learners: int, agents: int, tolerance: int
         UsageError: a name or tolerance that does not exist.
     """
     from ppr.methods.codedmarl.codes.construction import build
+    from ppr.methods.codedmarl.planning.plan import TOLERANT
 
     codes = {}
     for name in names:
