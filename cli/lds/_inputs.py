@@ -1,18 +1,15 @@
-"""What is learned from, as a command line says it, and rows to predict."""
+"""What is learned from, as a command line says it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import output, types
+from .. import types
 from ..fields import As
 
 if TYPE_CHECKING:
-    from ppr.methods.common.reading.tables.encoder import Matrix
     from ppr.methods.lds.config import TrainConfig
-    from ppr.methods.lds.learning.model import LdsModel
 
 
 #: Fields of the configuration that say what is learned from, on which graph, and how.
@@ -45,28 +42,3 @@ def configuration(table: str | None, given: Mapping[str, Any]) -> TrainConfig:
     from ppr.methods.lds.config import TrainConfig
 
     return load_config(TrainConfig, data=table, **given)
-
-
-def new_rows(model: LdsModel, rows: str, id_column: str | None) -> tuple[list[str], Matrix]:
-    """Names and features of rows that a model was not trained on.
-
-    Raises:
-        UsageError, PprError: a table that cannot be read, or that lacks columns of the training table.
-    """
-    import sys
-
-    from ppr.methods.common.reading.tables.table import read_rows
-    from ppr.methods.lds.tables import matrices
-
-    if rows != "-" and Path(rows).suffix.lower() == ".npz":
-        import pandas as pd
-        import scipy.sparse
-
-        features, ids = matrices.read_rows(Path(rows).expanduser())
-        if not model.encoder.columns or scipy.sparse.issparse(features):
-            return ids, model.encoder.transform(features)
-        return ids, model.encoder.transform(pd.DataFrame(features, columns=matrices.column_names(features.shape[1])))
-    found = read_rows(rows, model.encoder, id_column, stdin=sys.stdin.buffer if rows == "-" else None)
-    for message in found.notes:
-        output.note(message)
-    return found.ids, found.features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,16 +51,9 @@ class Training(verbs.Training):
         return super().values() | ({} if table is None else {"data": table})
 
     def check(self, config: TrainConfig) -> None:
-        """Read the table and make the first split before there is a run directory."""
-        from ppr.methods.common.running.devices import resolve_device
-        from ppr.methods.lds.data import load_table, split_of
-        from ppr.methods.lds.learning.start import check_start
+        from ppr.methods.lds.data import check
 
-        if config.device != "auto":
-            resolve_device(config.device)
-        self.read = load_table(config)
-        split_of(self.read, config, config.seed)
-        check_start(self.read.features, self.read.graph, config)
+        self.read = check(config)
 
     def train(self, config: TrainConfig, run: Run) -> None:
         from ppr.methods.lds.train import train
@@ -71,23 +65,28 @@ class Training(verbs.Training):
 
     def finish(self, run: Run) -> None:
         """Write the run's files, score every seed, and print the summary."""
+        from ppr.exports.lds_files import write_results
         from ppr.methods.common.measuring.memory import peak_memory
-        from ppr.methods.lds.report import rows, seed_report, summarise
-
-        from ._results import write_report, write_results
+        from ppr.methods.common.reading.files import atomic_open
+        from ppr.methods.lds.evaluate import evaluate
+        from ppr.methods.lds.infer import Predictor
+        from ppr.methods.lds.report import rows, summarise
+        from ppr.methods.lds.tables.table import SplitTable
 
         reports = []
         for one in self.trained:
+            predictor, data = Predictor(one.model), SplitTable(one.table, one.split, one.seed)
             # First, because a baseline that fails should not cost the predictions.
-            write_results(one.model, one.run.path)
+            write_results(predictor, one.run.path)
             scored = self.given.get("baselines", True) and len(one.split.test) > 0
-            reports.append(seed_report(one.model, one.table, one.split, one.seed, baselines=scored))
+            reports.append(evaluate(predictor, data, baselines=scored))
         summary = {**summarise(reports, self.trained[0].table.name), "peak_mb": peak_memory()}
-        write_report(summary, run.path)
+        with atomic_open(run.path / "report.json") as stream:
+            stream.write((json.dumps(output.finite(summary), indent=1) + "\n").encode())
         best = max(self.trained, key=lambda one: (one.model.meta.metrics["es_accuracy"], -one.model.meta.metrics["es_loss"]))
         if best.run is not run:
             best.model.save(run.best)
-            write_results(best.model, run.path)
+            write_results(Predictor(best.model), run.path)
         if self.as_json:
             output.emit_json(summary)
         elif len(self.trained[0].split.test):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.errors import UsageError
 
 from .. import options, output, verbs
 from ..fields import As
@@ -33,15 +33,23 @@ def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
     ppr lds evaluate runs/wine --baselines
     ppr lds evaluate patients.csv --label diagnosis --baselines
     """
+    from ppr.methods.lds import evaluate as scores
+    from ppr.methods.lds.data import load_table
     from ppr.methods.lds.report import rows, summarise
 
     folder = Path(run).expanduser()
     if folder.is_dir() or folder.suffix == ".safetensors" or not (baselines or folder.is_file()):
         if any(value is not None for value in given.values()):
             raise UsageError(f"{run}: a run has its own table and split", hint="leave the options that say so out, or give a TABLE")
-        reports, name = model_reports(folder, baselines)
+        predictors = list(scores.predictors_of(folder))
+        name = predictors[0].model.name
+        reports = [scores.evaluate(one, one.model.data(), baselines=baselines) for one in predictors]
     elif baselines:
-        reports, name = table_reports(run, given)
+        config = inputs.configuration(run, given)
+        table = load_table(config)
+        for message in table.notes:
+            output.note(message)
+        name, reports = table.name, [scores.evaluate_baselines(data) for data in scores.splits_of(table, config)]
     else:
         raise UsageError(f"{run}: a table, not a run", hint="give --baselines to score those alone, or train on it first")
     summary = summarise(reports, name)
@@ -51,50 +59,3 @@ def evaluate(run: str, baselines: bool, as_json: bool, **given: Any) -> None:
     output.table(rows(summary), as_json=False)
     if baselines:
         output.note(summary["verdict"])
-
-
-def model_reports(run: Path, baselines: bool) -> tuple[list[dict[str, Any]], str]:
-    """A report for each seed of a run, and the name of its table."""
-    from ppr.methods.lds.learning.model import LdsModel
-    from ppr.methods.lds.report import seed_report
-
-    models = [LdsModel.load(path) for path in seed_folders(run) or [run]]
-    if not len(models[0].split.test):
-        raise PprError(f"{run}: its table had no test rows", hint="label all rows, or give --train, --val and --es when training")
-    reports = [seed_report(model, model.table(), model.split, int(model.meta.config["seed"]), baselines=baselines) for model in models]
-    return reports, models[0].name
-
-
-def table_reports(table: str, given: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """A report of the baselines for each split of a table, and its name."""
-    from dataclasses import replace
-
-    from ppr.methods.lds.data import load_table, split_of, thinned
-    from ppr.methods.lds.report import baseline_report
-
-    config = inputs.configuration(table, given)
-    read, reports = load_table(config), []
-    for message in read.notes:
-        output.note(message)
-    for seed in range(config.seed, config.seed + config.seeds):
-        split = split_of(read, config, seed)
-        if not len(split.test):
-            raise PprError(f"{table}: there are no test rows to score on", hint="label all rows, or give smaller --train, --val and --es")
-        reports.append(baseline_report(replace(read, graph=thinned(read.graph, config.keep_edges, seed)), split, seed))
-    return reports, read.name
-
-
-def seed_folders(run: Path) -> list[Path]:
-    """The folders of the seeds of a run, as far as they are finished; none where it has one seed alone, or is no run but a model."""
-    from ppr.methods.common.running.run import Run
-    from ppr.methods.lds.config import TrainConfig
-
-    if not (run / "config.yaml").is_file():
-        return []
-    # Not whatever is there: an earlier run in the same folder may have had more seeds.
-    config = Run(run).config(TrainConfig)
-    folders = [run / f"seed-{seed}" for seed in range(config.seed, config.seed + config.seeds)] if config.seeds > 1 else []
-    done = [folder for folder in folders if (folder / "best.safetensors").is_file()]
-    if len(done) < len(folders):
-        output.note(f"{len(done)} of {len(folders)} seeds are finished; `ppr lds train --resume {run}` goes on")
-    return done

@@ -21,41 +21,23 @@ def explain(run: str, row: str, most: int, as_json: bool) -> None:
     \b
     ppr lds explain runs/patients --row 17
     """
-    from ppr.methods.lds.learning.explain import explain as explain_row
-    from ppr.methods.lds.learning.model import LdsModel
+    from ppr.methods.lds.infer import Predictor
 
-    model = LdsModel.load(run)
-    place = model.row(row)
-    probabilities, pairs = explain_row(model, place)
-    label = int(probabilities.argmax())
-    known = [model.classes[value] if value >= 0 else None for value in model.labels]
-    parts = model.split.names(len(model.ids))
-    shown = [
-        {
-            "neighbour": model.ids[pair.row],
-            "label": known[pair.row],
-            "used for": parts[pair.row] or None,
-            "prob": round(pair.prob, 4),
-            "start": round(pair.start, 4),
-            "status": pair.status,
-            "change": round(pair.change, 4),
-            "without it": model.classes[pair.becomes],
-        }
-        for pair in pairs[:most]
-    ]
+    found = Predictor.load(run).explain(row)
+    shown, pairs = found.records(most), len(found.neighbours)
     if as_json:
         output.emit_json(
             {
                 "row": row,
-                "label": known[place],
-                "predicted": model.classes[label],
-                "probabilities": dict(zip(model.classes, map(float, probabilities), strict=True)),
-                "pairs": len(pairs),
+                "label": found.label,
+                "predicted": found.predicted,
+                "probabilities": dict(zip(found.model.classes, map(float, found.probabilities), strict=True)),
+                "pairs": pairs,
                 "neighbours": shown,
             }
         )
         return
     output.note(
-        f"row {row}: predicted {model.classes[label]} ({probabilities[label]:.3f}), label {known[place] or 'unknown'}; {len(pairs)} pairs"
+        f"row {row}: predicted {found.predicted} ({found.probabilities.max():.3f}), label {found.label or 'unknown'}; {pairs} pairs"
     )
     output.table(shown, as_json=False)

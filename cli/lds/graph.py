@@ -27,16 +27,16 @@ def graph(run: str, threshold: float, format: str | None, out: Path | None, over
     ppr lds graph runs/patients --format pyg                           torch.load(…, weights_only=True): edge_index, edge_attr, x, y, masks
     """
     from ppr.exports.graph_files import SUFFIXES
-    from ppr.exports.lds_graph import write_learned_graph
-    from ppr.methods.lds.learning.model import LdsModel
+    from ppr.exports.lds_files import write_learned_graph
+    from ppr.methods.lds.infer import Predictor
 
-    model = LdsModel.load(run)
+    predictor = Predictor.load(run)
     path = out or Path(f"graph{SUFFIXES[format or 'graphml']}")
-    kept = write_learned_graph(model, model.probabilities(), path, format, threshold=threshold, overwrite=overwrite)
+    kept = write_learned_graph(predictor, predictor.known(), path, format, threshold=threshold, overwrite=overwrite)
     if not len(kept):
         output.note(f"no pair has a probability of {threshold} or more; the file has nodes alone")
     if as_json:
-        output.emit_json({"path": str(path), "nodes": kept.nodes, "edges": len(kept), "homophily": kept.homophily(model.labels)})
+        output.emit_json({"path": str(path), "nodes": kept.nodes, "edges": len(kept), "homophily": kept.homophily(predictor.model.labels)})
     else:
         click.echo(str(path))
         output.note(f"{kept.nodes:,} nodes, {len(kept):,} edges")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,7 +10,6 @@ import click
 from ppr.methods.common.errors import UsageError
 
 from .. import options, output
-from . import _inputs as inputs
 
 
 @click.command()
@@ -46,33 +46,21 @@ def infer(
     for option, value in misplaced.items():
         if value:
             raise UsageError(f"{option}: is for predictions {'without' if rows is not None else 'with'} ROWS", hint=f"leave {option} out")
-    from ppr.methods.common.reading.files import atomic_open, refuse_existing
-    from ppr.methods.lds.learning.induction import predict_new
-    from ppr.methods.lds.learning.model import LdsModel
-    from ppr.methods.lds.learning.predictions import as_csv, prediction, prediction_rows
+    from ppr.methods.common.reading.files import refuse_existing
+    from ppr.methods.lds.infer import Predictor
 
     if out is not None:
         refuse_existing(out, overwrite=overwrite)
-    model, seed = LdsModel.load(run), seed or 0
-    if rows is None:
-        records = list(prediction_rows(model, model.probabilities(seed=seed)))
-        columns = list(records[0])
-        if unlabelled_only:
-            records = [record for record in records if record["label"] is None]
-            if not records:
-                output.note("all rows of the table have a label")
+    predictor, seed = Predictor.load(run), seed or 0
+    if rows is not None:
+        found = predictor.read(rows, id_column, seed=seed, stdin=sys.stdin.buffer if rows == "-" else None)
     else:
-        ids, features = inputs.new_rows(model, rows, id_column)
-        probabilities, edges = predict_new(model, features, seed=seed)
-        records = [prediction(name, model.classes, row) for name, row in zip(ids, probabilities, strict=True)]
-        if neighbours:
-            for record, joined, prob in zip(records, edges.neighbours.tolist(), edges.prob.tolist(), strict=True):
-                pairs = [{"id": model.ids[other], "prob": round(value, 4)} for other, value in zip(joined, prob, strict=True)]
-                record["neighbours"] = pairs if as_json else " ".join(str(pair["id"]) for pair in pairs)
-        columns = list(records[0])
+        found = predictor.known(seed=seed).unlabelled() if unlabelled_only else predictor.known(seed=seed)
+        if not len(found):
+            output.note("all rows of the table have a label")
+    for message in found.notes:
+        output.note(message)
     if out is not None:
-        with atomic_open(out, overwrite=overwrite) as stream:
-            stream.write(as_csv(records, columns).encode())
-        click.echo(str(out))
+        click.echo(str(found.save(out, overwrite=overwrite, joined=neighbours)))
     else:
-        output.table(records, as_json=as_json)
+        output.table(found.records(joined=("pairs" if as_json else "names") if neighbours else None), as_json=as_json)

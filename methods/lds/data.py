@@ -9,7 +9,9 @@ import numpy as np
 
 from ..common.errors import UsageError
 from ..common.reading.pairs import PairGraph
-from .config import DataConfig
+from ..common.running.devices import resolve_device
+from .config import DataConfig, TrainConfig
+from .learning.start import check_start
 from .tables.bundled import load_data
 from .tables.splits import Split, default_split, stratified_split
 from .tables.table import Table, TableOptions
@@ -35,6 +37,23 @@ def load_table(config: DataConfig) -> Table:
         table = replace(table, graph=None)
     if config.keep_edges < 1 and table.graph is None:
         raise UsageError(f"--keep-edges {config.keep_edges}: there is no graph to keep edges of", hint="give one with --graph")
+    return table
+
+
+def check(config: TrainConfig) -> Table:
+    """Read the table, split it once and see whether it can be started from, before there is a run directory.
+
+    Returns:
+        the table, which need not be read again.
+
+    Raises:
+        UsageError, PprError: a device, table, split or start graph that cannot be used.
+    """
+    if config.device != "auto":
+        resolve_device(config.device)
+    table = load_table(config)
+    split_of(table, config, config.seed)
+    check_start(table.features, table.graph, config)
     return table
 
 

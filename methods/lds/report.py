@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..common.measuring.seeds import paired_difference
-from .learning.baselines import run_baselines
-from .learning.model import LdsModel
-from .learning.scores import classification_scores
-from .tables.splits import Split
-from .tables.table import Table
-
-
-def seed_report(model: LdsModel, table: Table, split: Split, seed: int, *, baselines: bool) -> dict[str, Any]:
-    """Scores on the test rows of one seed: of the model, and of the baselines trained on the same split."""
-    report: dict[str, Any] = baseline_report(table, split, seed) if baselines else {"seed": seed, "rows": split.sizes(), "scores": {}}
-    scores = {"lds": classification_scores(model.probabilities(seed=seed), table.labels, split.test), **report["scores"]}
-    known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
-    return {
-        **report,
-        "choice": model.choice,
-        "iteration": model.meta.epoch,
-        "es_accuracy": model.meta.metrics["es_accuracy"],
-        "es_loss": model.meta.metrics["es_loss"],
-        "edges": {"start": float(model.start.prob.sum()), "learned": float(model.graph.prob.sum())},
-        "homophily": {"start": known[0], "learned": known[1]},
-        "scores": scores,
-    }
-
-
-def baseline_report(table: Table, split: Split, seed: int) -> dict[str, Any]:
-    """Scores of the baselines alone on the test rows of one seed."""
-    scores = {name: asdict(score) for name, score in run_baselines(table, split, seed).items()}
-    return {"seed": seed, "rows": split.sizes(), "scores": scores}
 
 
 def summarise(reports: list[dict[str, Any]], table: str) -> dict[str, Any]:

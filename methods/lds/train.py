@@ -19,9 +19,9 @@ from .config import TrainConfig
 from .data import load_table, split_of, thinned
 from .learning.hypergradient import Labelled
 from .learning.model import ARCH, METHOD, LdsModel
-from .learning.scores import classification_scores
 from .learning.start import on_device, start_graph
 from .network import Features, Weights
+from .scores import classification_scores
 from .search import Learned, Nodes, described, learn
 from .tables.splits import Split
 from .tables.table import Table
@@ -85,7 +85,7 @@ def train_on(table: Table, split: Split, config: TrainConfig, run: Run, *, resum
     learned = learn(nodes, table.features, table.graph, config, run, resume=resume)
     model = as_model(table, split, config, learned)
     metrics = {"es_accuracy": learned.score.accuracy, "es_loss": learned.score.loss}
-    scores = classification_scores(model.probabilities(seed=config.seed), table.labels, split.test)
+    scores = classification_scores(model.probabilities(seed=config.seed).argmax(1), table.labels, split.test)
     metrics |= {f"test_{name}": value for name, value in scores.items() if len(split.test)}
     model.meta.metrics.update(metrics)
     model.save(run.best)

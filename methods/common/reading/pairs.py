@@ -77,6 +77,12 @@ class PairGraph:
         place = np.clip(np.searchsorted(own, keys), 0, len(own) - 1)
         return np.where(own[place] == keys, self.prob[place], 0).astype(np.float32)
 
+    def union(self, other: PairGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs that are in either of two graphs on the same nodes, int64 [n] each, first < second, sorted, each once."""
+        keys = np.union1d(self.first * self.nodes + self.second, other.first * self.nodes + other.second)
+        first, second = np.divmod(keys, max(self.nodes, 1))
+        return first, second
+
     def homophily(self, labels: NDArray[np.integer]) -> float:
         """The fraction of pairs that join equal labels, each pair counting with its probability.
 

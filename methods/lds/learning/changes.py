@@ -47,9 +47,7 @@ class Changes:
 def changes(model: LdsModel, likely: float) -> Changes:
     """The pairs of a model whose probability was or is at least `likely`."""
     before, after = model.start.above(likely), model.graph.above(likely)
-    keys = [graph.first * graph.nodes + graph.second for graph in (before, after)]
-    union = np.union1d(*keys)
-    first, second = np.divmod(union, max(len(model.ids), 1))
+    first, second = before.union(after)
     probabilities = [graph.probability_of(first, second) for graph in (model.start, model.graph)]
     homophily = before.homophily(model.labels), after.homophily(model.labels)
     return Changes(first, second, probabilities[0], probabilities[1], likely, homophily)

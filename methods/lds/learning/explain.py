@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,9 +43,56 @@ class Neighbour:
         return "weakened" if self.prob < self.start - SLIGHT else "kept"
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """Why a row got its class.
+
+    Args:
+        row: its position.
+        probabilities: of the classes, float32 [C], on the expected graph.
+        neighbours: its pairs, the most probable first.
+    """
+
+    model: LdsModel
+    row: int
+    probabilities: NDArray[np.float32]
+    neighbours: list[Neighbour]
+
+    @property
+    def predicted(self) -> str:
+        """The most probable class."""
+        return self.model.classes[int(self.probabilities.argmax())]
+
+    @property
+    def label(self) -> str | None:
+        """The class that the table says, if it says one."""
+        return self._label(self.row)
+
+    def records(self, most: int) -> list[dict[str, Any]]:
+        """A record of each of the first `most` pairs."""
+        parts = self.model.split.names(len(self.model.ids))
+        return [
+            {
+                "neighbour": self.model.ids[pair.row],
+                "label": self._label(pair.row),
+                "used for": parts[pair.row] or None,
+                "prob": round(pair.prob, 4),
+                "start": round(pair.start, 4),
+                "status": pair.status,
+                "change": round(pair.change, 4),
+                "without it": self.model.classes[pair.becomes],
+            }
+            for pair in self.neighbours[:most]
+        ]
+
+    def _label(self, row: int) -> str | None:
+        number = int(self.model.labels[row])
+        return self.model.classes[number] if number >= 0 else None
+
+
 @torch.no_grad()
-def explain(model: LdsModel, row: int) -> tuple[NDArray[np.float32], list[Neighbour]]:
-    """Class probabilities float32 [C] of a row on the expected graph, and its pairs, the most probable first.
+def explain(model: LdsModel, row: int) -> Explanation:
+    """Class probabilities of a row on the expected graph, and what each of its pairs does to them.
 
     Predictions here are those of one graph whose edges weigh what they are probable, so that taking a pair out changes nothing else.
     """
@@ -70,7 +118,7 @@ def explain(model: LdsModel, row: int) -> tuple[NDArray[np.float32], list[Neighb
             Neighbour(other, float(graph.prob[place]), starts.pop(other, 0.0), float(without[label] - whole[label]), int(without.argmax()))
         )
     found += [Neighbour(other, 0.0, start, 0.0, label) for other, start in starts.items() if start > 0]
-    return whole, sorted(found, key=lambda pair: (-pair.prob, -abs(pair.change), pair.row))
+    return Explanation(model, row, whole, sorted(found, key=lambda pair: (-pair.prob, -abs(pair.change), pair.row)))
 
 
 def _pairs_of(first: NDArray[np.int64], second: NDArray[np.int64], prob: NDArray[np.float32], row: int) -> list[tuple[int, float]]:

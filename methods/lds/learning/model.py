@@ -19,7 +19,7 @@ from ...common.running.checkpoint import Meta, load_checkpoint, save_checkpoint
 from ...common.running.embedded import Embedded
 from ..network import Features, Weights, mean_probabilities
 from ..tables.splits import PARTS, Split
-from ..tables.table import Table
+from ..tables.table import SplitTable, Table
 from .start import on_device
 from .theta import CandidatePairs
 
@@ -70,10 +70,19 @@ class LdsModel:
         chosen: dict[str, Any] = json.loads(self.meta.notes["choice"])
         return chosen
 
+    @property
+    def seed(self) -> int:
+        """What fixed its split and training."""
+        return int(self.meta.config["seed"])
+
     def table(self) -> Table:
         """The rows it was learned on as a table; with the start graph where that was given, not made of neighbours."""
         given = self.start if self.choice.get("k") is None else None
         return Table(self.name, self.ids, self.features, self.labels, self.classes, self.encoder, given, self.split)
+
+    def data(self) -> SplitTable:
+        """The same with its split and seed."""
+        return SplitTable(self.table(), self.split, self.seed)
 
     def row(self, name: str) -> int:
         """The position of a row by its id.

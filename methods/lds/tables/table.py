@@ -53,6 +53,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class SplitTable:
+    """A table, which of its rows are used for what, and the seed that fixes the split and whatever is trained on it."""
+
+    table: Table
+    split: Split
+    seed: int
+
+
+@dataclass(frozen=True)
 class TableOptions:
     """What a person says about a table.
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
-from ppr.methods.lds.learning.scores import classification_scores
-from ppr.methods.lds.report import rows, seed_report, summarise, verdict
+from ppr.methods.lds.report import rows, summarise, verdict
 
 
 def methods(**accuracies: float) -> dict[str, dict[str, float]]:
@@ -57,23 +55,3 @@ def test_several_seeds_tell_how_sure_the_difference_is():
     assert "ahead" not in summarise([report(0.9, 0.95)], "wine")
     assert "ahead" not in summarise([report(math.nan, math.nan)] * 2, "wine")
     assert "ahead" not in summarise([{"scores": {"mlp": {"accuracy": 0.5, "macro_f1": 0.5}}}] * 2, "wine")
-
-
-def test_a_seeds_report_has_the_scores_of_its_test_rows(model):
-    table, split = model.table(), model.split
-    found = seed_report(model, table, split, 1, baselines=True)
-    probabilities = model.probabilities(seed=1)
-    accuracy = (probabilities[split.test].argmax(1) == table.labels[split.test]).mean()
-    assert found["scores"]["lds"]["accuracy"] == pytest.approx(accuracy)
-    assert {"logistic-regression", "knn-gcn", "mlp"} < set(found["scores"]) and "gcn" not in found["scores"]
-    assert found["edges"]["start"] == model.start.prob.sum()
-    assert found["rows"] == {part: len(getattr(split, part)) for part in ("train", "val", "es", "test")}
-    assert set(seed_report(model, table, split, 1, baselines=False)["scores"]) == {"lds"}
-
-
-def test_scores_are_those_of_the_rows_asked_for():
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    labels = np.array([0, 1, 1])
-    assert classification_scores(probabilities, labels, np.array([0, 1])) == {"accuracy": 1.0, "macro_f1": 1.0}
-    assert classification_scores(probabilities, labels, np.array([1, 2]))["accuracy"] == 0.5
-    assert all(math.isnan(value) for value in classification_scores(probabilities, labels, np.array([], np.int64)).values())

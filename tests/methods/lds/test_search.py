@@ -15,7 +15,7 @@ from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import TableEncoder
 from ppr.methods.common.running.run import Run
 from ppr.methods.lds import search as training
-from ppr.methods.lds.learning.gcn_baseline import train_gcn
+from ppr.methods.lds.gcn_baseline import train_gcn
 from ppr.methods.lds.learning.hypergradient import Labelled
 from ppr.methods.lds.learning.start import on_device, start_theta
 from ppr.methods.lds.search import Choice, Nodes, Score, Search, grid

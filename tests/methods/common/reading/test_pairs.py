@@ -82,3 +82,13 @@ def test_homophily_weighs_pairs_by_probability_and_leaves_out_unknown_labels():
 def test_what_is_no_graph_is_refused(arguments, part):
     with pytest.raises(ValueError, match=part):
         PairGraph.build(*arguments)
+
+
+@given(edge_lists(), st.randoms(use_true_random=False))
+def test_the_union_has_the_pairs_of_either_graph_once(case, random):
+    nodes, edges = case
+    parts = [[edge for edge in edges if random.random() < 0.6] for _ in range(2)]
+    one, other = (PairGraph.build(nodes, *columns(part)) for part in parts)
+    first, second = one.union(other)
+    expected = {(min(a, b), max(a, b)) for part in parts for a, b, _prob in part if a != b}
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == sorted(expected)

@@ -28,14 +28,15 @@ def probabilities(model, graph: PairGraph, row: int) -> np.ndarray:
 
 
 def test_every_pair_is_there_with_what_became_of_it(known):
-    _whole, pairs = explain(known, 0)
+    pairs = explain(known, 0).neighbours
     found = {pair.row: (round(pair.prob, 3), pair.start, pair.status) for pair in pairs}
     assert found == {1: (1, 1, "kept"), 2: (0.6, 1, "weakened"), 4: (0.5, 0.5, "kept"), 7: (0.3, 0, "added"), 3: (0, 1, "removed")}
     assert [pair.row for pair in pairs] == [1, 2, 4, 7, 3]
 
 
 def test_the_change_is_that_of_the_graph_without_the_pair(known):
-    whole, pairs = explain(known, 0)
+    found = explain(known, 0)
+    whole, pairs = found.probabilities, found.neighbours
     np.testing.assert_allclose(whole, probabilities(known, LEARNED, 0), atol=1e-5)
     label = whole.argmax()
     for pair in pairs:
@@ -49,7 +50,7 @@ def test_the_change_is_that_of_the_graph_without_the_pair(known):
 
 
 def test_a_pair_is_found_from_either_end_and_a_row_may_have_none(known):
-    assert [pair.row for pair in explain(known, 9)[1]] == [3]
-    assert [pair.row for pair in explain(known, 3)[1]] == [9, 0]
-    whole, pairs = explain(known, 40)
-    assert pairs == [] and whole.sum() == pytest.approx(1, abs=1e-5)
+    assert [pair.row for pair in explain(known, 9).neighbours] == [3]
+    assert [pair.row for pair in explain(known, 3).neighbours] == [9, 0]
+    alone = explain(known, 40)
+    assert alone.neighbours == [] and alone.probabilities.sum() == pytest.approx(1, abs=1e-5)

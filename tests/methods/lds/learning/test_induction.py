@@ -10,7 +10,7 @@ import scipy.sparse
 
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.lds.learning import induction
-from ppr.methods.lds.learning.induction import attach, pair_distances, predict_new
+from ppr.methods.lds.learning.induction import Induction, pair_distances
 from ppr.methods.lds.network import Weights
 
 from ..conftest import clusters
@@ -24,7 +24,7 @@ def good(trained):
 
 def test_a_known_row_given_as_new_gets_its_own_class(good):
     known = good.probabilities().argmax(1)
-    found, edges = predict_new(good, good.features)
+    found, edges = Induction(good)(good.features)
     assert (found.argmax(1) == known).mean() == 1
     assert (known == good.labels).mean() > 0.95
     assert edges.neighbours[:, 0].tolist() == list(range(48))
@@ -33,14 +33,14 @@ def test_a_known_row_given_as_new_gets_its_own_class(good):
 
 def test_a_rows_prediction_does_not_depend_on_the_others(model, monkeypatch):
     new = clusters(20, seed=9).features
-    together, edges = predict_new(model, new, seed=2)
+    together, edges = Induction(model)(new, seed=2)
     np.testing.assert_allclose(together.sum(1), 1, atol=1e-5)
     for row in range(20):
-        alone, own = predict_new(model, new[row : row + 1], seed=2)
+        alone, own = Induction(model)(new[row : row + 1], seed=2)
         np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
         assert own.neighbours[0].tolist() == edges.neighbours[row].tolist()
     monkeypatch.setattr(induction, "BLOCK", 7)
-    np.testing.assert_allclose(predict_new(model, new, seed=2)[0], together, atol=1e-5)
+    np.testing.assert_allclose(Induction(model)(new, seed=2)[0], together, atol=1e-5)
 
 
 def test_a_prediction_is_a_pass_of_the_gcn_over_a_graph_with_the_row_added(model):
@@ -48,7 +48,7 @@ def test_a_prediction_is_a_pass_of_the_gcn_over_a_graph_with_the_row_added(model
     graph = PairGraph(48, model.start.first, model.start.second, np.ones_like(model.start.prob))
     certain = replace(model, graph=graph)
     new = clusters(3, seed=4).features
-    found, edges = predict_new(certain, new)
+    found, edges = Induction(certain)(new)
     first, second = (weight.numpy().astype(np.float64) for weight in model.weights)
     adjacency = np.eye(48)
     adjacency[graph.first, graph.second] = adjacency[graph.second, graph.first] = 1
@@ -73,7 +73,7 @@ def test_probabilities_fall_with_distance_and_follow_what_was_learned(model, tra
     lengths = pair_distances(one.features[one.start.first], one.features[one.start.second], metric)
     near = lengths < np.median(lengths)
     learned = PairGraph(48, one.start.first, one.start.second, np.where(near, 0.9, 0.2).astype(np.float32))
-    edges = attach(replace(one, graph=learned), clusters(200, seed=8).features)
+    edges = Induction(replace(one, graph=learned)).attach(clusters(200, seed=8).features)
     order = np.argsort(edges.distances.ravel(), kind="stable")
     prob = edges.prob.ravel()[order]
     assert (np.diff(prob) <= 1e-6).all()
@@ -83,8 +83,8 @@ def test_probabilities_fall_with_distance_and_follow_what_was_learned(model, tra
 
 def test_pairs_that_were_dropped_count_with_probability_0(model):
     none = replace(model, graph=PairGraph.build(48, [], []))
-    assert (attach(none, clusters(5, seed=3).features).prob == 0).all()
-    probabilities, _edges = predict_new(none, clusters(5, seed=3).features)
+    assert (Induction(none).attach(clusters(5, seed=3).features).prob == 0).all()
+    probabilities, _edges = Induction(none)(clusters(5, seed=3).features)
     first, second = (weight.numpy() for weight in model.weights)
     alone = np.maximum(clusters(5, seed=3).features @ first, 0) @ second
     assert probabilities.argmax(1).tolist() == alone.argmax(1).tolist()
@@ -92,7 +92,7 @@ def test_pairs_that_were_dropped_count_with_probability_0(model):
 
 def test_without_a_start_graph_new_rows_are_joined_all_the_same(model):
     empty = PairGraph.build(48, [], [])
-    edges = attach(replace(model, graph=empty, start=empty), clusters(5, seed=3).features)
+    edges = Induction(replace(model, graph=empty, start=empty)).attach(clusters(5, seed=3).features)
     assert edges.neighbours.shape == (5, 3) and (edges.prob == 1).all()
 
 
@@ -110,11 +110,11 @@ def test_distances_are_those_of_the_search_dense_and_sparse():
 
 def test_a_new_row_without_direction_is_joined_by_length(trained):
     one = trained(clusters(), metric=["cosine"])
-    edges = attach(one, np.zeros((1, 4), np.float32))
+    edges = Induction(one).attach(np.zeros((1, 4), np.float32))
     assert edges.neighbours[0].tolist() == np.argsort(np.linalg.norm(one.features, axis=1))[:3].tolist()
 
 
 def test_sparse_new_rows(model):
     bags = replace(model, features=scipy.sparse.csr_matrix(model.features), weights=Weights(*model.weights))
     new = clusters(6, seed=3).features
-    np.testing.assert_allclose(predict_new(bags, scipy.sparse.csr_matrix(new))[0], predict_new(model, new)[0], atol=1e-4)
+    np.testing.assert_allclose(Induction(bags)(scipy.sparse.csr_matrix(new))[0], Induction(model)(new)[0], atol=1e-4)

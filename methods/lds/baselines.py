@@ -1,6 +1,6 @@
 """What LDS is compared with, on the same split: classifiers without a graph, label spreading, and a GCN on a fixed graph.
 
-All are fitted on train labels; hyper-parameters are chosen on the val and es rows, those of a GCN on es. Test labels only give the scores.
+All are trained on train labels; hyper-parameters are chosen on the val and es rows, those of a GCN on es. Test labels only give the scores.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from ...common.errors import UsageError, nearest
-from ...common.reading.pairs import PairGraph
-from ...common.reading.tables.encoder import Matrix
-from ..tables.splits import Split
-from ..tables.table import Table
+from ..common.errors import UsageError, nearest
+from ..common.reading.pairs import PairGraph
+from ..common.reading.tables.encoder import Matrix
 from .gcn_baseline import train_gcn
-from .neighbours import distinct_rows, knn_graph
+from .learning.neighbours import distinct_rows, knn_graph
+from .scores import classification_scores
+from .tables.table import SplitTable
 
 NEIGHBOURS = (10, 20)  # the official grid, which LDS starts from too
 METRICS = ("cosine", "euclidean")
@@ -46,12 +46,9 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One table, split and seed, and the nearest-neighbour graphs that several baselines share."""
+class _Task(SplitTable):
+    """One table, split and seed, and the nearest-neighbour graphs that several baselines have in common."""
 
-    table: Table
-    split: Split
-    seed: int
     graphs: Graphs
 
     @property
@@ -63,16 +60,17 @@ class _Task:
 Predicted = tuple[Labels, dict[str, Any]]
 
 
-def run_baselines(table: Table, split: Split, seed: int, names: Iterable[str] | None = None) -> dict[str, Scores]:
+def run_baselines(data: SplitTable, names: Iterable[str] | None = None) -> dict[str, Scores]:
     """Train the baselines and score them on the test rows; the same arguments give the same numbers.
 
     Args:
-        split: has rows in train, val and es.
+        data: the split has rows in train, val and es.
         names: some of `BASELINES`, or all that apply; `gcn` needs a table with a graph.
 
     Raises:
         UsageError: an unknown name, or `gcn` for a table without a graph.
     """
+    table, split, seed = data.table, data.split, data.seed
     wanted = [name for name in BASELINES if name != "gcn" or table.graph is not None] if names is None else list(names)
     for name in wanted:
         if name not in BASELINES:
@@ -84,16 +82,8 @@ def run_baselines(table: Table, split: Split, seed: int, names: Iterable[str] | 
     scores = {}
     for name in wanted:
         predicted, chosen = BASELINES[name](task)
-        scores[name] = _scored(table.labels[split.test], predicted[split.test], chosen)
+        scores[name] = Scores(**classification_scores(predicted, table.labels, split.test), chosen=chosen)
     return scores
-
-
-def _scored(labels: Labels, predicted: Labels, chosen: dict[str, Any]) -> Scores:
-    from sklearn.metrics import f1_score
-
-    if not len(labels):
-        return Scores(float("nan"), float("nan"), chosen)
-    return Scores(float((labels == predicted).mean()), float(f1_score(labels, predicted, average="macro")), chosen)
 
 
 def _graphs(features: Matrix, seed: int) -> Graphs:
@@ -103,11 +93,11 @@ def _graphs(features: Matrix, seed: int) -> Graphs:
     return {(k, metric): knn_graph(features, k, metric, seed=seed)[0] for metric, k in itertools.product(METRICS, smaller)}
 
 
-def _best(task: _Task, grid: Sequence[dict[str, Any]], fit: Callable[[dict[str, Any]], Labels]) -> Predicted:
+def _best(task: _Task, grid: Sequence[dict[str, Any]], train: Callable[[dict[str, Any]], Labels]) -> Predicted:
     """The predictions [N] with the best accuracy on the selection rows; of equal ones the first."""
     best: tuple[float, Labels, dict[str, Any]] | None = None
     for chosen in grid:
-        predicted = fit(chosen)
+        predicted = train(chosen)
         accuracy = float((predicted[task.selection] == task.table.labels[task.selection]).mean())
         if best is None or accuracy > best[0]:
             best = accuracy, predicted, chosen
@@ -124,15 +114,15 @@ def _classifier(build: Callable[..., Any], **values: Sequence[Any]) -> Callable[
     """A scikit-learn classifier, made by `build(task, **chosen)`, and its grid."""
 
     def run(task: _Task) -> Predicted:
-        features, labels, train = task.table.features, task.table.labels, task.split.train
+        features, labels, rows = task.table.features, task.table.labels, task.split.train
 
-        def fit(chosen: dict[str, Any]) -> Labels:
+        def train(chosen: dict[str, Any]) -> Labels:
             with warnings.catch_warnings():
-                # A fit that stops at its limit of iterations is a candidate like another.
+                # A training that stops at its limit of iterations is a candidate like another.
                 warnings.simplefilter("ignore")
-                return build(task, **chosen).fit(features[train], labels[train]).predict(features)
+                return build(task, **chosen).fit(features[rows], labels[rows]).predict(features)
 
-        return _best(task, _grid(**values), fit)
+        return _best(task, _grid(**values), train)
 
     return run
 
@@ -173,7 +163,7 @@ def _label_spreading(task: _Task) -> Predicted:
     known = np.full(len(task.table.labels), -1, np.int64)
     known[task.split.train] = task.table.labels[task.split.train]
 
-    def fit(chosen: dict[str, Any]) -> Labels:
+    def train(chosen: dict[str, Any]) -> Labels:
         adjacency = _adjacency(task.graphs[chosen["k"], chosen["metric"]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # rows that no label reaches divide 0 by 0
@@ -181,7 +171,7 @@ def _label_spreading(task: _Task) -> Predicted:
             return spread.fit(np.zeros((len(known), 1)), known).transduction_
 
     graphs = [{"k": k, "metric": metric} for k, metric in task.graphs]
-    return _best(task, [graph | {"alpha": alpha} for graph in graphs for alpha in (0.2, 0.8, 0.99)], fit)
+    return _best(task, [graph | {"alpha": alpha} for graph in graphs for alpha in (0.2, 0.8, 0.99)], train)
 
 
 def _adjacency(graph: PairGraph) -> scipy.sparse.csr_matrix:

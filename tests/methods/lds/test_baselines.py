@@ -12,11 +12,11 @@ import torch
 from ppr.methods.common.errors import UsageError
 from ppr.methods.common.reading.pairs import PairGraph
 from ppr.methods.common.reading.tables.encoder import TableEncoder
-from ppr.methods.lds.learning.baselines import BASELINES, run_baselines
-from ppr.methods.lds.learning.gcn_baseline import train_gcn
+from ppr.methods.lds.baselines import BASELINES, run_baselines
+from ppr.methods.lds.gcn_baseline import train_gcn
 from ppr.methods.lds.tables.bundled import load_named
 from ppr.methods.lds.tables.splits import Split, default_split, table_split
-from ppr.methods.lds.tables.table import Table
+from ppr.methods.lds.tables.table import SplitTable, Table
 
 EXPECTED = {  # 5 seeds of the specification, on the same splits: mean and standard deviation in %
     "logistic-regression": (94.6, 1.3),
@@ -35,7 +35,7 @@ def wine():
 
 @pytest.fixture(scope="module")
 def scores(wine):
-    return run_baselines(*wine, 1)
+    return run_baselines(SplitTable(*wine, 1))
 
 
 def test_wine_is_classified_about_as_well_as_measured_elsewhere(scores):
@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_the_callers_random_numbe
     expected = torch.rand(1)
     torch.manual_seed(5)
     names = ["random-forest", "mlp", "knn-gcn"]
-    assert run_baselines(*wine, 1, names) == {name: scores[name] for name in names}
+    assert run_baselines(SplitTable(*wine, 1), names) == {name: scores[name] for name in names}
     assert torch.rand(1) == expected
 
 
@@ -60,7 +60,7 @@ def test_labels_of_test_rows_are_not_read(wine, scores):
     table, split = wine
     labels = table.labels.copy()
     labels[split.test] = (labels[split.test] + 1) % 3
-    moved = run_baselines(replace(table, labels=labels), split, 1)
+    moved = run_baselines(SplitTable(replace(table, labels=labels), split, 1))
     for name, score in moved.items():
         assert score.chosen == scores[name].chosen
         assert score.accuracy <= 1 - scores[name].accuracy + 1e-9
@@ -68,16 +68,16 @@ def test_labels_of_test_rows_are_not_read(wine, scores):
 
 def test_without_test_rows_there_is_no_score(wine):
     table, split = wine
-    (score,) = run_baselines(table, replace(split, test=np.empty(0, np.int64)), 1, ["logistic-regression"]).values()
+    (score,) = run_baselines(SplitTable(table, replace(split, test=np.empty(0, np.int64)), 1), ["logistic-regression"]).values()
     assert math.isnan(score.accuracy) and math.isnan(score.macro_f1)
 
 
 def test_names_are_checked(wine):
     with pytest.raises(UsageError, match="no baseline of that name") as caught:
-        run_baselines(*wine, 1, ["random-forrest"])
+        run_baselines(SplitTable(*wine, 1), ["random-forrest"])
     assert caught.value.hint == "did you mean 'random-forest'?"
     with pytest.raises(UsageError, match="the table has no graph"):
-        run_baselines(*wine, 1, ["gcn"])
+        run_baselines(SplitTable(*wine, 1), ["gcn"])
 
 
 def blocks():
@@ -94,7 +94,7 @@ def blocks():
 
 def test_a_given_graph_is_used():
     table, split = blocks()
-    scores = run_baselines(table, split, 0, ["gcn", "logistic-regression"])
+    scores = run_baselines(SplitTable(table, split, 0), ["gcn", "logistic-regression"])
     assert scores["gcn"].accuracy > 0.85 > scores["logistic-regression"].accuracy
 
 
@@ -125,5 +125,5 @@ def test_a_tiny_table_has_fewer_neighbours():
     labels = np.arange(8) % 2
     features = (rng.standard_normal((8, 2)) + 5 * labels[:, None]).astype(np.float32)
     table = Table("tiny", [str(row) for row in range(8)], features, labels, ["a", "b"], TableEncoder((), 2, "none"))
-    scores = run_baselines(table, Split([0, 1], [2, 3], [4, 5], [6, 7]), 0, ["knn-gcn", "label-spreading"])
+    scores = run_baselines(SplitTable(table, Split([0, 1], [2, 3], [4, 5], [6, 7]), 0), ["knn-gcn", "label-spreading"])
     assert scores["knn-gcn"].chosen["k"] == 3

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...common.reading.pairs import PairGraph
-from ...common.reading.tables.encoder import Matrix
-from ..tables.splits import Split
+from ..common.reading.pairs import PairGraph
+from ..common.reading.tables.encoder import Matrix
+from .tables.splits import Split
 
 
 @dataclass(frozen=True)
-class GcnFit:
+class TrainedGcn:
     """A trained GCN.
 
     Args:
         predicted: classes of all rows, int64 [N].
-        score: accuracy on es and minus its cross entropy, by which fits are compared.
+        score: accuracy on es and minus its cross entropy, by which trainings are compared.
         epoch: the one that was best on es.
     """
 
@@ -58,7 +58,7 @@ def train_gcn(
     lr: float = 0.01,
     weight_decay: float = 5e-4,
     epochs: int = 200,
-) -> GcnFit:
+) -> TrainedGcn:
     """Train on train rows and keep the epoch with the best accuracy on es, of equal ones with the smallest cross entropy.
 
     The defaults are those of Kipf and Welling, but for their dropout of the input, which LDS does not have either.
@@ -81,7 +81,7 @@ def train_gcn(
         optimizer = torch.optim.Adam(
             [{"params": network.first.parameters(), "weight_decay": weight_decay}, {"params": network.second.parameters()}], lr=lr
         )
-        best: GcnFit | None = None
+        best: TrainedGcn | None = None
         for epoch in range(1, epochs + 1):
             network.train()
             optimizer.zero_grad()
@@ -93,7 +93,7 @@ def train_gcn(
             accuracy = float((logits[es].argmax(1) == targets[es]).double().mean())
             score = accuracy, -float(F.cross_entropy(logits[es], targets[es]))
             if best is None or score > best.score:
-                best = GcnFit(logits.argmax(1).numpy(), score, epoch)
+                best = TrainedGcn(logits.argmax(1).numpy(), score, epoch)
     assert best is not None
     return best
 
