@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import statistics
 import time
@@ -14,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..common.errors import UsageError
-from ..common.reading.files import atomic_open
+from ..common.reading.files import atomic_open, csv_text
 from .agents.centralised import Trainer
 from .agents.maddpg import Computation, payload_lengths
 from .codes.code import Code
@@ -199,10 +197,6 @@ def profile(config: TrainConfig) -> Profile:
 
 def write_csv(found: Sequence[Measured], path: Path, *, overwrite: bool = False) -> None:
     """A row a measurement."""
-    text = io.StringIO()
-    rows = [asdict(one) for one in found]
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()} for row in rows)
+    rows = [{key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(one).items()} for one in found]
     with atomic_open(path, overwrite=overwrite) as stream:
-        stream.write(text.getvalue().encode())
+        stream.write(csv_text(rows, list(rows[0])).encode())

@@ -27,7 +27,7 @@ def evaluate(predictor: Predictor, data: SplitTable, *, baselines: bool = False)
     """
     model = predictor.model
     predicted = predictor.known(seed=data.seed).probabilities.argmax(1)
-    report = evaluate_baselines(data) if baselines else {"seed": data.seed, "rows": data.split.sizes(), "scores": {}}
+    report: dict[str, Any] = evaluate_baselines(data) if baselines else {"seed": data.seed, "rows": data.split.sizes(), "scores": {}}
     scores = {"lds": classification_scores(predicted, data.table.labels, data.split.test), **report["scores"]}
     known = model.start.homophily(model.labels), model.graph.homophily(model.labels)
     return {
@@ -54,7 +54,7 @@ def predictors_of(given: str | Path) -> Iterator[Predictor]:
     Raises:
         UsageError, PprError: no model, a damaged one, or one whose table had no test rows.
     """
-    for path in _seed_folders(Path(given).expanduser()) or [given]:
+    for path in _seed_folders(Path(given).expanduser()) or [Path(given)]:
         predictor = Predictor.load(path)
         if not len(predictor.model.split.test):
             raise PprError(f"{given}: its table had no test rows", hint="label all rows, or give --train, --val and --es when training")

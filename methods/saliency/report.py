@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..common.drawing import figures
-from ..common.reading.files import atomic_open, atomic_path
+from ..common.reading.files import atomic_open, atomic_path, csv_text
 from . import pictures
 from .evaluate import STRETCHED, Evaluation
 from .metrics import RAW, THRESHOLDS
@@ -42,11 +40,8 @@ def write_report(folder: Path, evaluation: Evaluation, record: Mapping[str, Any]
 
 
 def _images_csv(evaluation: Evaluation) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, evaluation.rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()} for row in evaluation.rows)
-    return text.getvalue()
+    rows = ({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()} for row in evaluation.rows)
+    return csv_text(rows, list(evaluation.rows[0]))
 
 
 def _pr_csv(evaluation: Evaluation) -> str:

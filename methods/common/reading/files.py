@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import PprError, UsageError
 
@@ -51,6 +53,15 @@ def atomic_open(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Like `atomic_path`, as an open binary file."""
     with atomic_path(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
         yield stream
+
+
+def csv_text(records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Records with the keys `columns` as csv, with a header also where there are none; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.reading.files import atomic_open
+from ...common.reading.files import atomic_open, csv_text
 from .model import LdsModel
-from .predictions import as_csv
 
 
 @dataclass(frozen=True)
@@ -69,4 +68,4 @@ def write_changes(found: Changes, model: LdsModel, path: Path) -> None:
         for place in places
     ]
     with atomic_open(path) as stream:
-        stream.write(as_csv(records, ("source", "target", "before", "after", "status")).encode())
+        stream.write(csv_text(records, ("source", "target", "before", "after", "status")).encode())

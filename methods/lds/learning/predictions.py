@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.reading.files import atomic_open
+from ...common.reading.files import atomic_open, csv_text
 from .model import LdsModel
 
 #: What is said of a row besides, where it is one that the graph was learned on.
@@ -95,7 +93,7 @@ class Predictions:
         """
         columns = [*self.columns, "neighbours"] if joined else self.columns
         with atomic_open(path, overwrite=overwrite) as stream:
-            stream.write(as_csv(self.records("names" if joined else None), columns).encode())
+            stream.write(csv_text(self.records("names" if joined else None), columns).encode())
         return path
 
 
@@ -103,12 +101,3 @@ def of_known_rows(model: LdsModel, probabilities: NDArray[np.float32]) -> Predic
     """Of the rows that the graph was learned on, by their class probabilities float32 [N, C]."""
     labels = [model.classes[label] if label >= 0 else None for label in model.labels]
     return Predictions(model.ids, model.classes, probabilities, model.split.names(len(model.ids)), labels)
-
-
-def as_csv(records: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Records with the keys `columns` as csv, with a header also where there are none; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppr.methods.common.errors import PprError, UsageError
-from ppr.methods.common.reading.files import atomic_open, atomic_path, free_name, sha256
+from ppr.methods.common.reading.files import atomic_open, atomic_path, csv_text, free_name, sha256
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_no_other(tmp_path):
@@ -100,3 +102,15 @@ def test_a_name_that_is_taken_gets_the_first_free_number():
     assert [free_name("chair", taken) for _repeat in range(4)] == ["chair", "chair-2", "chair-4", "chair-5"]
     assert free_name("chair-2", taken) == "chair-2-2"
     assert taken == {"chair", "chair-2", "chair-3", "chair-4", "chair-5", "chair-2-2"}
+
+
+def test_records_as_csv_read_back_with_whatever_they_hold():
+    rows = [{"name": 'a "b", c', "n": 1, "more": None}, {"name": "line\nbreak", "n": 0.5, "more": "é"}]
+    text = csv_text(rows, ["name", "n", "more"])
+    assert list(csv.DictReader(io.StringIO(text, newline=""))) == [
+        {"name": 'a "b", c', "n": "1", "more": ""},
+        {"name": "line\nbreak", "n": "0.5", "more": "é"},
+    ]
+    assert csv_text([], ["a", "b"]) == "a,b\n"
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        csv_text(rows, ["name"])
