@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import PprError
+from .sources import opened
 
 MAX_LINE_BYTES = 16 << 20
 MAX_DEPTH = 64  # lists and objects inside each other; beyond, whoever walks the value may run out of stack
@@ -87,17 +88,14 @@ def lines(stream: BinaryIO, name: str = "", *, max_bytes: int = MAX_LINE_BYTES) 
 
 
 def read_records(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[dict[str, Any]]:
-    """The objects of a file, one a line.
+    """The objects of a file (also .gz), one a line.
 
     Raises:
         PprError: it cannot be read, or a line is not an object; the message names file and line.
     """
-    try:
-        with path.open("rb") as stream:
-            for line in lines(stream, str(path), max_bytes=max_bytes):
-                yield line.record()
-    except OSError as error:
-        raise PprError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with opened(path) as stream:
+        for line in lines(stream, str(path), max_bytes=max_bytes):
+            yield line.record()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -109,15 +107,12 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found = []
-    try:
-        with path.open("rb") as stream:
-            for line in lines(stream):
-                try:
-                    found.append(line.record())
-                except PprError:
-                    continue
-    except OSError as error:
-        raise PprError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with opened(path) as stream:
+        for line in lines(stream):
+            try:
+                found.append(line.record())
+            except PprError:
+                continue
     return found
 
 

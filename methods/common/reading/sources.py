@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gzip
 import os
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from ..errors import PprError
 
@@ -53,6 +58,21 @@ class Source:
 def _archive(path: str, _process: int) -> zipfile.ZipFile:
     """An open zip; one a process, because forked readers must not share a file position."""
     return open_zip(Path(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file as a stream of bytes, unpacked on the way where its name ends in .gz; whoever reads it sets the bound.
+
+    Raises:
+        PprError: it cannot be read, or is damaged, also while it is being read.
+    """
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+            yield stream
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise PprError(f"{path}: cannot be read ({reason})") from error
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ...errors import PprError, UsageError, missing_extra
+from ..sources import opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def read_frame(
     """A table as a data frame with unique column names; cells that look like numbers are numbers.
 
     Args:
-        source: a .csv, .tsv or .parquet file, or `-` for csv from standard input.
+        source: a .csv, .tsv (also .csv.gz, .tsv.gz) or .parquet file, or `-` for csv from standard input.
         verbatim: columns of labels and ids, whose cells stay text as they are written; NA may be a label there.
         text: columns whose cells are text or missing, even where all of them look like numbers: those that were text in an earlier table.
         missing: cells that are missing values, in all columns that are not `verbatim`.
@@ -62,18 +63,15 @@ def read_frame(
     if source == "-":
         return _parse(_bounded(stdin or sys.stdin.buffer, "standard input"), ",", cells, "standard input")
     path = Path(source).expanduser()
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if suffix not in SUFFIXES or path.name.lower().endswith(".parquet.gz"):
         raise UsageError(
             f"{source}: not a table of a known kind", hint=f"a file of one of: {', '.join((*SUFFIXES, *also))}; or '-' for csv"
         )
     if suffix == ".parquet":
         return _parquet(path)
-    try:
-        with path.open("rb") as stream:
-            content = _bounded(stream, source)
-    except OSError as error:
-        raise PprError(f"{source}: cannot be read ({error.strerror})") from error
+    with opened(path) as stream:
+        content = _bounded(stream, source)
     return _parse(content, SEPARATORS[suffix], cells, source)
 
 

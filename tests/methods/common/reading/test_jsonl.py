@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 
@@ -84,6 +85,9 @@ def test_records_of_a_file(tmp_path):
     path = tmp_path / "talk.jsonl"
     path.write_text('{"turn": "hello"}\n\n{"turn": "good day"}\n', encoding="utf-8")
     assert [record["turn"] for record in read_records(path)] == ["hello", "good day"]
+    packed = tmp_path / "talk.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert list(read_records(packed)) == list(read_records(path))
     path.write_text('{"turn": "hello"}\n3\n')
     with pytest.raises(PprError, match=r"talk\.jsonl, line 2: not a JSON object"):
         list(read_records(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import pytest
@@ -112,3 +113,19 @@ def test_a_parquet_says_its_size_before_it_is_read(tmp_path, monkeypatch):
     parquet.write_table(pyarrow.table({"a": pyarrow.array([], "int64")}), tmp_path / "empty.parquet")
     with pytest.raises(PprError, match="a table without rows"):
         read_frame(str(tmp_path / "empty.parquet"))
+
+
+def test_a_packed_table_is_read_and_bounded_as_it_is_unpacked(tmp_path, monkeypatch):
+    for name, content in (("t.csv.gz", "a,b\n1,x\n"), ("t.TSV.GZ", "a\tb\n1\tx\n")):
+        frame = read(tmp_path, gzip.compress(content.encode()), name)
+        assert (list(frame.columns), frame["a"].tolist(), frame["b"].tolist()) == (["a", "b"], [1], ["x"])
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
+    for content, part in ((whole[:-20], "cannot be read"), (b"a,b\n1,2\n", "cannot be read"), (whole[:30] + b"\xff" * 8 + whole[38:], "")):
+        with pytest.raises(PprError, match=rf"table\.csv\.gz: {part}"):
+            read(tmp_path, content, "table.csv.gz")
+    monkeypatch.setattr(frames, "MAX_TABLE_BYTES", 1 << 20)
+    with pytest.raises(PprError, match="more than"):
+        read(tmp_path, gzip.compress(bytes(1 << 22)), "table.csv.gz")
+    for name in ("table.parquet.gz", "table.gz", "table.npz.gz"):
+        with pytest.raises(UsageError, match="not a table of a known kind"):
+            read(tmp_path, whole, name)
