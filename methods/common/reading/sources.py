@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ..errors import PprError
 
@@ -69,7 +69,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            yield stream
+            yield cast("BinaryIO", stream)
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise PprError(f"{path}: cannot be read ({reason})") from error
