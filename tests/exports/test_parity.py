@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor
@@ -45,6 +45,8 @@ def test_the_differences_are_numpys(pair):
     assert (parity.max_levels, parity.cases) == (0, 2)
 
 
+@example((np.array([1 << 60]), np.array([(1 << 60) + 1])))
+@example((np.array([-(1 << 63)]), np.array([0])))
 @given(pairs(np.int64, st.integers(-(1 << 63), (1 << 63) - 1)))
 def test_integers_must_be_equal(pair):
     """Also those that float64 does not tell apart, or whose difference has no place in int64."""
