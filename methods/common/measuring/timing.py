@@ -91,10 +91,10 @@ def in_fresh_process(work: Callable[P, T], *arguments: P.args, **options: P.kwar
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sending, work, arguments, options))
-    with _interrupt_ignored():
-        process.start()
-    sending.close()
     try:
+        with _interrupt_ignored():
+            process.start()
+        sending.close()
         done: Spent[T] | Exception = receiving.recv()
     except EOFError:
         process.join()
@@ -102,8 +102,9 @@ def in_fresh_process(work: Callable[P, T], *arguments: P.args, **options: P.kwar
             f"the process that measured died (exit code {process.exitcode})", hint="memory may have run out: measure less"
         ) from None
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
         receiving.close()
     if isinstance(done, Exception):
         raise done

@@ -33,10 +33,10 @@ def test_pictures_lie_in_rows_on_white():
 
 
 def test_a_row_is_as_high_as_its_highest_picture():
-    heights = (10, 30, 5)
+    heights = (10, 5, 30)
     sheet = contact_sheet([Image.new("RGB", (20, height), "red") for height in heights], 2)
-    assert sheet.size == (40, 35)
-    assert sheet.getpixel((5, 32)) == (255, 0, 0)
+    assert sheet.size == (40, 40)
+    assert sheet.getpixel((5, 12)) == sheet.getpixel((5, 39)) == (255, 0, 0)
 
 
 def columns_with_ink(sheet, top, bottom):
