@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from ppr.methods.common.errors import PprError, UsageError, reason
 from ppr.methods.common.measuring.onnx_session import open_session
+from ppr.methods.common.measuring.timing import repeat
 
 from .parity import Computation
 
@@ -139,12 +139,7 @@ def signature(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 def latency(path: Path, feed: dict[str, np.ndarray], *, threads: int | None = None, runs: int = 20) -> float:
     """Median milliseconds of one run in ONNX Runtime on the CPU, after three to warm up."""
     runtime = open_session(path, threads=threads)
-    times = []
-    for _ in range(runs + 3):
-        start = time.perf_counter()
-        runtime.run(None, feed)
-        times.append(time.perf_counter() - start)
-    return 1000 * float(np.median(times[3:]))
+    return 1000 * repeat(lambda: runtime.run(None, feed), runs, warm=3).median
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
