@@ -18,9 +18,10 @@ from ..common.reading.pairs import PairGraph
 from ..common.reading.tables.encoder import Matrix
 from .config import TrainConfig
 from .learning.hypergradient import Labelled, State
+from .learning.outcome import Choice
 from .learning.start import on_device, start_theta
 from .network import Features, Weights
-from .search import Choice, Nodes, Search
+from .search import Nodes, Search
 
 Kind = Literal["candidates", "all", "dense"]
 KINDS: tuple[Kind, ...] = ("candidates", "all", "dense")

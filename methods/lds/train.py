@@ -19,10 +19,11 @@ from .config import TrainConfig
 from .data import load_table, split_of, thinned
 from .learning.hypergradient import Labelled
 from .learning.model import ARCH, METHOD, LdsModel
+from .learning.outcome import Learned, described
 from .learning.start import on_device, start_graph
 from .network import Features, Weights
 from .scores import classification_scores
-from .search import Learned, Nodes, described, learn
+from .search import Nodes, learn
 from .tables.splits import Split
 from .tables.table import Table
 

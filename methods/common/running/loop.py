@@ -14,13 +14,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import PprError
 from ..random import restore_rng, rng_state
 from .interrupts import StopRequest, interruptible, interruption
+from .processes import Alone, Processes
 from .run import Progress, Run
+from .stream import Batch, Place, Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .checkpoint import Meta
 
 FORMAT = 1  # of the saved state
-Batch = TypeVar("Batch")
 
 
 class Part(Protocol):
@@ -40,33 +40,6 @@ class Part(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
-
-
-class Processes(Protocol):
-    """The processes of a training; a `lightning_fabric.Fabric` is one."""
-
-    @property
-    def world_size(self) -> int: ...
-
-    @property
-    def is_global_zero(self) -> bool: ...
-
-    def broadcast(self, obj: Any) -> Any: ...
-
-    def all_reduce(self, data: Any, *, reduce_op: Any = "mean") -> Any: ...
-
-
-class Alone:
-    """One process."""
-
-    world_size = 1
-    is_global_zero = True
-
-    def broadcast(self, obj: Any) -> Any:
-        return obj
-
-    def all_reduce(self, data: Any, *, reduce_op: Any = "mean") -> Any:
-        return data
 
 
 @dataclass(frozen=True)
@@ -269,13 +242,12 @@ class Loop:
         return better
 
     def stream(self, batches: Callable[[int, int], Iterable[Batch]], per_step: int = 1) -> Stream[Batch]:
-        """The batches of the steps, asked for from where the training stands.
+        """The batches of the steps, asked for from where the training stands; arguments as of `Stream`."""
 
-        Args:
-            batches: (epoch, first) -> the batches of an epoch from number `first` on; may depend on nothing else.
-            per_step: batches a step; an epoch's last step may have fewer.
-        """
-        return Stream(self, batches, per_step)
+        def place() -> Place:
+            return Place(self.epoch, self.position.step - self.epoch * self.epoch_steps, self.epoch_ends)
+
+        return Stream(batches, per_step, place)
 
     # How it ends.
 
@@ -338,28 +310,3 @@ class Loop:
             raise PprError(f"{self.run.resume}: does not fit this training ({what})", hint="was its configuration changed?") from error
         if self.processes.is_global_zero:
             self.run.truncate_history(self.position.logged)
-
-
-class Stream(Generic[Batch]):
-    """The batches of a training, step by step; see `Loop.stream`."""
-
-    def __init__(self, loop: Loop, batches: Callable[[int, int], Iterable[Batch]], per_step: int) -> None:
-        self.loop, self.batches, self.per_step = loop, batches, per_step
-        self._open: tuple[int, int, Iterator[Batch]] | None = None
-
-    def take(self) -> list[Batch]:
-        """The batches of the loop's current step.
-
-        Raises:
-            RuntimeError: there are none.
-        """
-        loop = self.loop
-        step = loop.position.step - loop.epoch * loop.epoch_steps
-        if self._open is None or self._open[:2] != (loop.epoch, step):
-            self._open = loop.epoch, step, iter(self.batches(loop.epoch, step * self.per_step))
-        iterator = self._open[2]
-        found = list(islice(iterator, self.per_step))
-        if not found:
-            raise RuntimeError(f"no batch for step {step + 1} of epoch {loop.epoch + 1}")
-        self._open = (loop.epoch, step + 1, iterator) if not loop.epoch_ends else None
-        return found

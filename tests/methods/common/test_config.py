@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from ppr.methods.common.config import MAX_YAML_BYTES, BaseTrainConfig, commented_yaml, dump_yaml, load_config
+from ppr.methods.common.config import MAX_YAML_BYTES, BaseConfig, BaseTrainConfig, PathText, commented_yaml, dump_yaml, load_config
 from ppr.methods.common.errors import UsageError
 
 
@@ -106,3 +106,21 @@ def test_the_commented_configuration_is_the_configuration():
 def test_a_configuration_does_not_change():
     with pytest.raises(ValidationError):
         Config().epochs = 7  # type: ignore[misc]
+
+
+class Paths(BaseConfig):
+    """A configuration that names files."""
+
+    data: list[PathText] = Field(default_factory=list)
+    graph: PathText = ""
+
+
+def test_a_path_holds_from_any_folder_and_a_name_stays_a_name(tmp_path, monkeypatch):
+    (tmp_path / "wine.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    config = Paths(data=["wine.csv", "wine", "absent.csv", "-", "x" * 5000], graph="./wine.csv")
+    assert config.data == [str(tmp_path / "wine.csv"), "wine", "absent.csv", "-", "x" * 5000]
+    assert config.graph == str(tmp_path / "wine.csv")
+    assert Paths().graph == ""
+    monkeypatch.chdir("/")
+    assert Paths.model_validate(config.model_dump()) == config

@@ -17,8 +17,9 @@ from ppr.methods.common.running.run import Run
 from ppr.methods.lds import search as training
 from ppr.methods.lds.gcn_baseline import train_gcn
 from ppr.methods.lds.learning.hypergradient import Labelled
+from ppr.methods.lds.learning.outcome import Choice, Score, grid
 from ppr.methods.lds.learning.start import on_device, start_theta
-from ppr.methods.lds.search import Choice, Nodes, Score, Search, grid
+from ppr.methods.lds.search import Nodes, Search
 from ppr.methods.lds.tables.bundled import load_named
 from ppr.methods.lds.tables.splits import stratified_split, table_split
 from ppr.methods.lds.tables.table import Table
