@@ -29,11 +29,15 @@ class _Builder:
         return name
 
 
-def _triangle_weights(build: _Builder, length: str, side: int) -> str:
-    """(side, length) float32 weights of Pillow's bilinear filter: a triangle as wide as one output pixel, at least one input pixel.
+#: Pillow's weights for 8-bit images are integers in units of 2^-22 (32 bits less 8 of the pixel and 2 to spare).
+PILLOW_UNIT = float(1 << 22)
 
-    `length` names an int64 vector of one element. Positions are computed in float64: in float32 they would be off by a thousandth of a
-    pixel in a large photo.
+
+def _triangle_weights(build: _Builder, length: str, side: int) -> str:
+    """(side, length) float64 weights of Pillow's bilinear filter: a triangle as wide as one output pixel, at least one input pixel.
+
+    `length` names an int64 vector of one element. The weights are integers in Pillow's unit, as its own are: where a photo shrinks by a
+    simple ratio many sums end on half a level, and only the same arithmetic rounds them all the same way.
     """
     zero, one, half = (build.constant(value, np.float64) for value in (0, 1, 0.5))
     count = build.add("Cast", build.add("Squeeze", length), to=TensorProto.DOUBLE)
@@ -44,7 +48,7 @@ def _triangle_weights(build: _Builder, length: str, side: int) -> str:
     distance = build.add("Div", build.add("Abs", build.add("Sub", pixels, centres)), support)
     weights = build.add("Max", build.add("Sub", one, distance), zero)
     normalised = build.add("Div", weights, build.add("ReduceSum", weights, build.constant([1], np.int64), keepdims=1))
-    return build.add("Cast", normalised, to=TensorProto.FLOAT)
+    return build.add("Floor", build.add("Add", build.add("Mul", normalised, build.constant(PILLOW_UNIT, np.float64)), half))
 
 
 def with_preprocessing(model: onnx.ModelProto, normalization: Normalization, side: int) -> onnx.ModelProto:
@@ -56,15 +60,17 @@ def with_preprocessing(model: onnx.ModelProto, normalization: Normalization, sid
     build = _Builder()
 
     def rounded(x: str) -> str:
-        return build.add("Floor", build.add("Add", x, build.constant(0.5, np.float32)))
+        return build.add(
+            "Floor", build.add("Add", build.add("Div", x, build.constant(PILLOW_UNIT, np.float64)), build.constant(0.5, np.float64))
+        )
 
     shape = build.add("Shape", "photo", start=0, end=2)
     height, width = (build.add("Shape", "photo", start=axis, end=axis + 1) for axis in (0, 1))
-    planes = build.add("Cast", build.add("Transpose", "photo", perm=[2, 0, 1]), to=TensorProto.FLOAT)
+    planes = build.add("Cast", build.add("Transpose", "photo", perm=[2, 0, 1]), to=TensorProto.DOUBLE)
     columns = build.add("Transpose", _triangle_weights(build, width, side), perm=[1, 0])
     narrow = rounded(build.add("MatMul", planes, columns))
     small = rounded(build.add("MatMul", _triangle_weights(build, height, side), narrow))
-    batch = build.add("Unsqueeze", small, build.constant([0], np.int64))
+    batch = build.add("Unsqueeze", build.add("Cast", small, to=TensorProto.FLOAT), build.constant([0], np.int64))
     unit = build.add("Div", batch, build.constant(normalization.scale, np.float32))
     centred = build.add("Sub", unit, build.constant(np.reshape(normalization.mean, (1, 3, 1, 1)), np.float32))
     scaled = build.add("Div", centred, build.constant(np.reshape(normalization.std, (1, 3, 1, 1)), np.float32))
