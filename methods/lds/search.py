@@ -165,11 +165,11 @@ class Search:
 
     def dropout(self, generator: torch.Generator) -> Tensor | None:
         """Factors on the hidden units, [N, hidden]: 0, or what keeps the expectation."""
-        share, like = self.config.dropout, self.nodes.features.like
-        if not share:
+        rate, like = self.config.dropout, self.nodes.features.like
+        if not rate:
             return None
-        kept = torch.rand(self.nodes.features.shape[0], self.config.hidden, generator=generator) >= share
-        return kept.to(like) / (1 - share)
+        kept = torch.rand(self.nodes.features.shape[0], self.config.hidden, generator=generator) >= rate
+        return kept.to(like) / (1 - rate)
 
     def outer_step(self, steps: list[Step], state: State, generator: torch.Generator) -> float:
         """Move theta against the hypergradient of the last segment; returns the outer loss before.
