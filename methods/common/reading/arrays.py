@@ -6,6 +6,7 @@ import contextlib
 import io
 import math
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -102,7 +103,9 @@ def parse_array(data: bytes, name: str, *, max_bytes: int = MAX_ARRAY_BYTES) -> 
 def _explained(where: Path | str, kind: str) -> Iterator[None]:
     """Turn what can be wrong with a file into one error that names it."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python and NumPy about the text of a header, which is read or refused
+            yield
     except OSError as error:
         raise PprError(f"{where}: cannot be read ({error.strerror or error})") from error
     except DAMAGED as error:

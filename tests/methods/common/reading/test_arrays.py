@@ -85,6 +85,12 @@ def test_a_changed_byte_of_the_header_is_an_array_or_an_error_of_ours(place, byt
         assert error.message.startswith("stdin")
 
 
+def test_a_damaged_header_is_refused_without_a_warning_of_pythons_own(recwarn):
+    with pytest.raises(PprError, match="stdin"):
+        parse_array(saved(np.ones(3)).replace(b"descr", b"d\\scr"), "stdin")
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_bad_npz_is_refused_by_name(tmp_path):
     np.savez_compressed(tmp_path / "good.npz", a=np.arange(10_000))
     content = (tmp_path / "good.npz").read_bytes()
