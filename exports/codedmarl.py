@@ -51,7 +51,10 @@ class ActorModule(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         logits = self.layers(observation)
-        return logits.sigmoid() if self.box else (logits.softmax(1), logits.argmax(1))
+        if self.box:
+            return logits.sigmoid()
+        action = logits.softmax(1)
+        return action, action.argmax(1)  # not of the logits: two that round to the same weight are one choice in training
 
 
 def as_played(actor: Actor, observation: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -123,7 +126,7 @@ def actor_graph(actor: Actor, opset: int) -> ModelProto:
         nodes.append(helper.make_node("Sigmoid", ["logits"], ["action"]))
     else:
         nodes.append(helper.make_node("Softmax", ["logits"], ["action"], axis=1))
-        nodes.append(helper.make_node("ArgMax", ["logits"], ["choice"], axis=1, keepdims=0))
+        nodes.append(helper.make_node("ArgMax", ["action"], ["choice"], axis=1, keepdims=0))
         outputs.append(helper.make_tensor_value_info("choice", TensorProto.INT64, ["batch"]))
     inputs = [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", sizes[0]])]
     graph = helper.make_graph(nodes, "actor", inputs, outputs, weights)

@@ -43,10 +43,12 @@ def bench(
     """
     from ppr.methods.common.measuring.cores import usable_cores
     from ppr.methods.saliency import bench as measuring
+    from ppr.methods.saliency.weights import EMBEDDED
 
     wanted = {"all": ["torch", "onnx"]}.get(backends, [backends])
-    if checkpoint.endswith((".onnx", ".safetensors")):
-        wanted = ["onnx" if checkpoint.endswith(".onnx") else "torch"]
+    found = EMBEDDED.find(checkpoint)
+    if found != EMBEDDED.file(checkpoint):  # an embedded default comes in both forms, a file or a run in one
+        wanted = ["onnx" if found.suffix == ".onnx" else "torch"]
     counts = threads or [usable_cores()]
     settings = [measuring.Setting(checkpoint, backend, size, count, device) for size in sizes for count in counts for backend in wanted]
     settings += [
