@@ -99,7 +99,7 @@ def test_a_line_without_end_is_refused_and_the_next_is_answered(say, spread):
 def test_a_reader_that_leaves_is_no_error(spread):
     line = json.dumps(observations(spread)) + "\n"
     command = f"{sys.executable} -m ppr.cli.main codedmarl infer {spread} --stdin | head -n 1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], input=line * 3000, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(["bash", "-c", command], input=line * 3000, capture_output=True, text=True, timeout=300, check=True)
     first, code = done.stdout.splitlines()
     assert "agent_2" in json.loads(first) and code == "0" and done.stderr == ""
 

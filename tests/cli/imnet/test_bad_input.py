@@ -225,7 +225,7 @@ def test_ctrl_c_during_training_saves_and_exits_130(tmp_path):
     try:
         first = json.loads(process.stdout.readline())  # an epoch is done
         process.send_signal(signal.SIGINT)
-        _out, err = process.communicate(timeout=120)
+        _out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert first["epoch"] == 1

@@ -267,7 +267,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path, trained):
     process.stdout.close()
     err = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(timeout=120) == 0, err
+    assert process.wait(timeout=300) == 0, err
     assert first["id"] == "0" and "Traceback" not in err and "Broken" not in err
 
 

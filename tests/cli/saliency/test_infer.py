@@ -63,7 +63,7 @@ def test_it_works_without_network_and_without_torch(photo):
         f"sys.argv = ['ppr', 'saliency', 'infer', {str(photo)!r}]\n"
         "from ppr.cli.main import main\nmain()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert photo.with_name("cat.saliency.png").exists()
 
@@ -127,7 +127,7 @@ def test_globs_and_zips_are_inputs(ppr, folder, tmp_path):
 
 
 def test_stdin_to_stdout(photo):
-    done = subprocess.run([*INFER, "-"], input=photo.read_bytes(), capture_output=True, timeout=120, check=False)
+    done = subprocess.run([*INFER, "-"], input=photo.read_bytes(), capture_output=True, timeout=300, check=False)
     assert done.returncode == 0
     assert Image.open(io.BytesIO(done.stdout)).size == (640, 360)
     assert b"object" in done.stderr
@@ -303,7 +303,7 @@ def test_a_large_photo_takes_little_memory(tmp_path):
 
 def test_a_closed_pipe_is_no_error(folder):
     command = f"{sys.executable} -m ppr.cli.main saliency infer {folder} -r --as json | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr

@@ -21,7 +21,7 @@ def frames() -> bytes:
 @pytest.mark.parametrize(("layout", "channels"), [("gray", 1), ("rgb", 3), ("rgba", 4)])
 def test_frame_and_byte_count_are_exact(frames, layout, channels):
     done = subprocess.run(
-        [*STREAM, "--size", "64x48", "--out", layout, "--smooth", "0.5"], input=frames, capture_output=True, timeout=120, check=False
+        [*STREAM, "--size", "64x48", "--out", layout, "--smooth", "0.5"], input=frames, capture_output=True, timeout=300, check=False
     )
     assert done.returncode == 0
     assert len(done.stdout) == 7 * 64 * 48 * channels
@@ -31,12 +31,12 @@ def test_frame_and_byte_count_are_exact(frames, layout, channels):
 
 
 def test_nothing_in_nothing_out():
-    done = subprocess.run([*STREAM, "--size", "64x48"], input=b"", capture_output=True, timeout=120, check=False)
+    done = subprocess.run([*STREAM, "--size", "64x48"], input=b"", capture_output=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_a_stream_that_ends_within_a_frame_is_an_error(frames):
-    done = subprocess.run([*STREAM, "--size", "64x48"], input=frames[:-7], capture_output=True, timeout=120, check=False)
+    done = subprocess.run([*STREAM, "--size", "64x48"], input=frames[:-7], capture_output=True, timeout=300, check=False)
     assert done.returncode == 1
     assert b"ends within frame 7" in done.stderr
     assert len(done.stdout) == 6 * 64 * 48
@@ -53,7 +53,7 @@ def test_a_reader_that_leaves_early_ends_it_cleanly(frames):
     process.stdin.close()
     process.stdout.read(100)
     process.stdout.close()
-    assert process.wait(timeout=120) == 0
+    assert process.wait(timeout=300) == 0
     feeder.kill()
     feeder.wait()
     assert b"Traceback" not in process.stderr.read()

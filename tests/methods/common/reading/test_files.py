@@ -84,7 +84,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "half\n"
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     process.stdout.close()
     assert target.read_bytes() == b"old"
 

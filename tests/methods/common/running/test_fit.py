@@ -313,7 +313,7 @@ def test_a_killed_training_resumes_exactly(uninterrupted, tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "paused\n"
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     process.stdout.close()
     assert load_checkpoint(tmp_path / "run" / "last.safetensors").meta.epoch == 1
     run = PlainRun(tmp_path / "run")

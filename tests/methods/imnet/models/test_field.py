@@ -134,7 +134,7 @@ class Watched(CodeField):
             self.running += 1
             self.most = max(self.most, self.running)
             self.threads.add(threading.get_ident())
-        self.barrier.wait(timeout=20)
+        self.barrier.wait(timeout=300)
         result = super()._chunk(points, space)
         with self.lock:
             self.running -= 1
