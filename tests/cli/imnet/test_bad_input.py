@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import json
 import os
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +16,8 @@ from PIL import Image
 from ppr.methods.common.reading.meshes import read_mesh, report
 from ppr.methods.common.running.checkpoint import load_checkpoint, save_checkpoint
 from ppr.methods.imnet.weights import EMBEDDED
+
+from ...waiting import ctrl_c_after
 
 SMALL = ("--resolution", "32", "--refine", "0")
 
@@ -216,21 +214,16 @@ def test_without_open3d_only_decimation_and_smoothing_are_missing(ppr, tmp_path,
     assert Image.open(tmp_path / "a.png").size == (3 * 512, 512)
 
 
-def test_ctrl_c_during_training_saves_and_exits_130(tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_ctrl_c_during_training_saves_and_exits_130(ppr, tmp_path):
     run = tmp_path / "run"
     tiny = ("gf_dim=4", "ef_dim=2", "z_dim=8", "points=64", "val_shapes=2", "batch=8", "limit=16", "least_steps=4")
     settings = [word for setting in tiny for word in ("--set", setting)]
-    command = [sys.executable, "-m", "ppr.cli.main", "imnet", "train", *settings, "--epochs", "100000", "--json", "--out", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
-    try:
-        first = json.loads(process.stdout.readline())  # an epoch is done
-        process.send_signal(signal.SIGINT)
-        _out, err = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert first["epoch"] == 1
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    with ctrl_c_after((run / "metrics.jsonl").exists):
+        stopped = ppr("imnet", "train", *settings, "--epochs", "100000", "--json", "--out", run)
+    assert stopped.records[0]["epoch"] == 1
+    assert stopped.code == 130
+    assert "Traceback" not in stopped.err
     assert (run / "resume.pt").is_file()
     saved = load_checkpoint(run / "last.safetensors", method="imnet").meta
     assert saved.epoch >= 1
