@@ -11,6 +11,7 @@ os.environ |= dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,10 @@ import hypothesis
 import pytest
 
 from ppr.cli.main import run
+
+# A run in the background ignores Ctrl-C and hands that down to the processes it starts; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no error: what has to be fast is measured by the benches.
 hypothesis.settings.register_profile("ppr", deadline=None)
