@@ -41,7 +41,7 @@ def test_killed_learners_are_replaced(ppr, tmp_path):
             assert process.poll() is None
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait() == 130
+            assert process.wait() == 143
     assert (run / "resume.pt").is_file()
     done = ppr("codedmarl", "chaos", run)
     assert (done.code, "no training with learners goes on there" in done.err) == (2, True)
