@@ -63,7 +63,7 @@ def export(
 
     \b
     ppr saliency export --size 256 -o ras.onnx
-    ppr saliency export --size 256 --with-preprocess -o photo_to_mask.onnx
+    ppr saliency export --size 320 --with-preprocess -o photo_to_mask.onnx
     ppr saliency export --profile rembg --size 320 -o u2net_custom.onnx
     """
     if checkpoint.endswith(".onnx"):
