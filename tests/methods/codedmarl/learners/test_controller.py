@@ -230,7 +230,7 @@ def test_a_learner_killed_in_mid_iteration_costs_no_waiting_and_is_back_soon(nam
         engine = LocalEngine(spares=1)
     code = build("mds", 6, AGENTS, field="gf256")
     with controlled(code, {1: {2: "kill"}}, engine=engine, timeout=60.0, toy=Toy(seconds=0.01)) as controller:
-        until(lambda: sum(member.ready for member in engine.members()) == 7)  # the spare starts too
+        until(lambda: engine.ready() and sum(member.ready for member in engine.members()) == 7)  # the spare starts too
         before = {member.learner: member.pid for member in engine.members()}
         for iteration in range(2):
             got = controller.iterate(iteration, arrays())

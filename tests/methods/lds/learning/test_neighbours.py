@@ -97,6 +97,7 @@ def test_k_has_to_be_below_the_number_of_distinct_rows():
 
 
 @pytest.mark.slow  # numba compiles the search, which takes longer than anything it finds here
+@pytest.mark.slow  # numba compiles for half a minute
 def test_the_approximate_search_of_large_tables_finds_nearly_all(monkeypatch):
     pytest.importorskip("pynndescent")
     metric = "euclidean"
