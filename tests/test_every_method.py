@@ -141,6 +141,7 @@ def test_the_printed_configuration_is_the_default_and_train_takes_it(method, ppr
     assert answer.code == 2 and f"{file}: unknown key 'no_such_field'" in answer.err
 
 
+@pytest.mark.slow
 @every_method
 def test_a_training_that_is_interrupted_and_resumed_twice_equals_a_straight_one(method, ppr, trained, tmp_path, monkeypatch):
     straight, broken = trained(method), tmp_path / "broken"
@@ -201,6 +202,7 @@ def test_the_smallest_use_of_every_verb_with_a_model_is_said(method):
 WITH_MODEL = [(method, verb) for method in METHODS for verb in smallest(method).WITH_MODEL if verb not in ("evaluate", "export")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "verb"), WITH_MODEL, ids=lambda word: word)
 def test_a_run_is_taken_wherever_a_model_is(method, verb, ppr, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
@@ -210,6 +212,7 @@ def test_a_run_is_taken_wherever_a_model_is(method, verb, ppr, trained, tmp_path
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 @every_method
 def test_a_run_and_a_copy_of_its_best_checkpoint_are_the_same_model(method, ppr, trained, tmp_path):
     here = trained(method)
@@ -253,6 +256,7 @@ def test_what_is_no_model_is_refused_by_name(method, ppr, trained, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("out")]
 
 
+@pytest.mark.slow
 @every_method
 def test_what_is_exported_agrees_with_torch(method, ppr, trained, tmp_path):
     import onnx

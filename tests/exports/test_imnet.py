@@ -80,6 +80,7 @@ def torch_logits(network, points, code):
         return network.generator(torch.from_numpy(points)[None], torch.from_numpy(code)[None])[0].numpy()[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", COUNTS)
 def test_onnx_agrees_with_torch_for_any_code(free, network, count):
     runtime = open_session(free[0])
@@ -93,6 +94,7 @@ def test_onnx_agrees_with_torch_for_any_code(free, network, count):
     assert count == 1 or expected.std() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_baked_shape_takes_points_alone_and_may_give_logits(baked, network, code, count):
     points = random_points(count)
@@ -131,6 +133,7 @@ def test_an_existing_file_is_kept_unless_asked(path, code):
     assert out.read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_from_torch_is_not_written(path, code, monkeypatch):
     monkeypatch.setattr(imnet, "TOLERANCE", -1.0)
     for format in ("onnx", "torchscript"):
@@ -139,6 +142,7 @@ def test_a_file_that_differs_from_torch_is_not_written(path, code, monkeypatch):
         assert not path.with_name(f"never.{format}").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 def test_a_network_that_computes_no_numbers_is_not_written(tmp_path, network, format):
     """Weights that are finite and too large for float32's sums. Loading refuses those that are not finite."""

@@ -62,6 +62,7 @@ def by_definition(features, graph):
     return exponents / exponents.sum(1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["edges", "dense"])
 @pytest.mark.parametrize("size", SIZES)
 def test_it_computes_the_gcn_on_the_expected_graph(files, form, size):
@@ -120,6 +121,7 @@ def test_the_newest_opset(tmp_path):
         exported(tmp_path / "n.onnx", opset=17)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["edges", "dense"])
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 def test_a_network_that_computes_no_numbers_is_not_written(tmp_path, form, format):

@@ -42,6 +42,7 @@ def test_the_embedded_file_is_the_embedded_checkpoint(trained):
     onnx.checker.check_model(onnx.load(FOLDER / "ras-mobile.onnx"), full_check=True)
 
 
+@pytest.mark.slow
 def test_preprocessing_inside_the_graph_gives_infers_mask(trained, photos, tmp_path):
     """At a side to which the photos shrink by 4/5: many sums end on half a level, and have to be rounded as Pillow rounds them."""
     network, meta = trained
@@ -54,6 +55,7 @@ def test_preprocessing_inside_the_graph_gives_infers_mask(trained, photos, tmp_p
     assert whole.describe()["arch"] == "ras-mobile"
 
 
+@pytest.mark.slow
 def test_int8_stays_close_and_is_half_of_half(trained, photos, tmp_path):
     network, meta = trained
     report = saliency.to_onnx(network, meta, tmp_path / "int8.onnx", saliency.Request(side=256, precision="int8"), calibration=photos)
@@ -65,6 +67,7 @@ def test_int8_stays_close_and_is_half_of_half(trained, photos, tmp_path):
     assert np.mean([np.abs(int8(rgb).probability - plain(rgb).probability).mean() for rgb in photos]) < 0.02
 
 
+@pytest.mark.slow
 def test_half_arithmetic_is_within_its_tolerance(trained, tmp_path):
     network, meta = trained
     report = saliency.to_onnx(network, meta, tmp_path / "half.onnx", saliency.Request(side=96, precision="fp16", all_levels=True))
@@ -74,6 +77,7 @@ def test_half_arithmetic_is_within_its_tolerance(trained, tmp_path):
     assert found.probability.shape == (96, 96), "of several outputs infer reads the finest"
 
 
+@pytest.mark.slow
 def test_rembg_profile_takes_what_rembg_feeds(trained, photos, tmp_path):
     """rembg feeds RGB / max with ImageNet's mean and std at 320x320, and reads output 0."""
     network, meta = trained
@@ -91,6 +95,7 @@ def test_rembg_profile_takes_what_rembg_feeds(trained, photos, tmp_path):
         Predictor.load(path)
 
 
+@pytest.mark.slow
 def test_torchscript_takes_any_size(trained, tmp_path):
     network, meta = trained
     report = saliency.to_torchscript(network, meta, tmp_path / "t.pt", saliency.Request(side=0))
@@ -149,6 +154,7 @@ def test_weights_that_are_not_finite_are_not_written(small, photos, tmp_path, ki
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "int8", "photo to mask"])
 def test_a_network_that_computes_no_numbers_is_not_written(small, photos, tmp_path, kind):
     """Finite weights; in a mask NaN would be a grey level like any other."""
@@ -160,6 +166,7 @@ def test_a_network_that_computes_no_numbers_is_not_written(small, photos, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_torchscript_that_computes_no_numbers_is_not_written(small, tmp_path):
     overflow(small)
     with pytest.raises(PprError, match=r"m\.pt: torch computes NaN or infinity in 'saliency'; not written"):
@@ -167,6 +174,7 @@ def test_a_torchscript_that_computes_no_numbers_is_not_written(small, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_weights_that_half_precision_cannot_hold(small, tmp_path):
     """The hint names another precision where the network itself is right."""
     small.requires_grad_(False)

@@ -109,6 +109,7 @@ def test_a_file_that_computes_no_numbers(tmp_path, format):
     refused(export, tmp_path, format, "'y' holds NaN or infinity where torch has numbers")
 
 
+@pytest.mark.slow
 @both
 def test_nan_in_the_last_case_only(tmp_path, format):
     export = one_output(lambda x: x.sqrt())
@@ -149,6 +150,7 @@ def test_shapes_kinds_numbers_and_integers(tmp_path, format):
     refused(replace(ready(), reference=lambda x: Two()(x)[0]), tmp_path, format, "has 2 outputs where torch has 1 and 2 are named")
 
 
+@pytest.mark.slow
 @both
 def test_outputs_that_are_missing_or_not_named(tmp_path, format):
     refused(example(outputs=["y"]), tmp_path, format, "y, .*where it should be y" if format == "onnx" else "2 outputs .* 1 are named")
@@ -229,6 +231,7 @@ class Saturated(nn.Module):
         return torch.sigmoid(x + self.bias + self.mask)
 
 
+@pytest.mark.slow
 @both
 def test_weights_that_are_not_finite(tmp_path, format):
     for module, message in (

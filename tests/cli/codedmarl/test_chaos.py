@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ppr.methods.codedmarl.learners.journal import Journal
 from ppr.methods.codedmarl.learners.processes import boot_id, started
 from ppr.methods.codedmarl.learners.work import HOST
@@ -21,6 +23,7 @@ def events(run: Path) -> list[str]:
     return [json.loads(line)["event"] for line in (run / "events.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_killed_learners_are_replaced(ppr, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "ppr.cli.main", "codedmarl", "train", *QUICK, "--iterations", "100000", "-q", "--out", str(run)]

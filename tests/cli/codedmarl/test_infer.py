@@ -96,6 +96,7 @@ def test_a_line_without_end_is_refused_and_the_next_is_answered(say, spread):
     assert answer.code == 1 and len(answer.records) == 1 and "line 1: longer than" in answer.err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error(spread):
     line = json.dumps(observations(spread)) + "\n"
     command = f"{sys.executable} -m ppr.cli.main codedmarl infer {spread} --stdin | head -n 1; echo ${{PIPESTATUS[0]}}"

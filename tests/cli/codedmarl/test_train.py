@@ -165,6 +165,7 @@ def test_without_ray_it_says_what_brings_it(ppr, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
     """To the whole process group, as a terminal does; the learners must not mind."""
     run = tmp_path / "run"

@@ -197,6 +197,7 @@ def test_force_lifts_the_limit_of_the_resolution(ppr, tmp_path):
     refused(answer, 2, "no shape of that name", out=out)
 
 
+@pytest.mark.slow
 def test_without_open3d_only_decimation_and_smoothing_are_missing(ppr, tmp_path, monkeypatch):
     real = builtins.__import__
 

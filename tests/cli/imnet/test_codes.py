@@ -31,6 +31,7 @@ def test_generate_writes_codes_meshes_and_a_sheet(ppr, tmp_path):
     assert Image.open(tmp_path / "s.png").width > 300
 
 
+@pytest.mark.slow
 def test_interpolation_begins_and_ends_with_the_two_shapes(ppr, tmp_path):
     answer = ppr("imnet", "interpolate", "0", "4", "--steps", "4", *SMALL, "--mesh-dir", tmp_path / "m", "--gif", tmp_path / "m.gif")
     assert answer.code == 0, answer.err

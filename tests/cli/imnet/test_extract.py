@@ -36,6 +36,7 @@ def test_a_surface_that_leaves_the_box_is_closed_and_said(ppr, fields):
     assert "leaves the box" in answer.err
 
 
+@pytest.mark.slow
 def test_an_exported_shape_gives_the_mesh_that_mesh_gives(ppr, fields):
     assert ppr("imnet", "export", "--shape", "1", "--logits", "--out", "shape.onnx").code == 0
     options = ("-r", "48", "--no-normals")
@@ -46,6 +47,7 @@ def test_an_exported_shape_gives_the_mesh_that_mesh_gives(ppr, fields):
     assert np.abs(a - b).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_decoder_needs_a_code_of_its_length(ppr, fields):
     assert ppr("imnet", "export", "--out", "decoder.onnx").code == 0
     assert "takes a code, too" in ppr("imnet", "extract", "--onnx", "decoder.onnx", "-o", "a.ply").err

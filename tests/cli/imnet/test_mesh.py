@@ -16,6 +16,7 @@ from ppr.methods.common.reading.meshes import read_mesh, report
 SMALL = ("--resolution", "40", "--refine", "1")
 
 
+@pytest.mark.slow
 def test_a_chair_is_written_closed_and_outward_without_any_option(ppr, tmp_path):
     answer = ppr("imnet", "mesh", "--out", tmp_path / "chair.obj", "--preview", tmp_path / "chair.png", "--json")
     assert answer.code == 0, answer.err

@@ -37,6 +37,7 @@ def data(tmp_path_factory):
     return folder / "data.h5"
 
 
+@pytest.mark.slow
 def test_prepared_shapes_train_evaluate_mesh_and_export(ppr, tmp_path, data):
     run = tmp_path / "run"
     answer = ppr("imnet", "train", data, *TINY, "--epochs", "2", "--batch", "2", "--out", run)

@@ -259,6 +259,7 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "ppr.cli.main", "lds", *map(str, arguments)]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error(tmp_path, trained):
     """Five thousand predictions into a pipe whose reader takes one line."""
     many = write_csv(tmp_path / "many.csv", records(5000, seed=3))
@@ -271,6 +272,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path, trained):
     assert first["id"] == "0" and "Traceback" not in err and "Broken" not in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_run_goes_on_to_what_it_would_have_been(ppr, tmp_path, patients):
     settings = ("--label", "diagnosis", *QUICK, "--set", "outer_iterations=12", "--set", "outer_patience=12", "--no-baselines")
     run, whole = tmp_path / "run", tmp_path / "whole"

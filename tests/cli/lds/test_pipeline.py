@@ -43,6 +43,7 @@ def stdin(monkeypatch, content: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
 
 
+@pytest.mark.slow
 def test_a_table_with_labels_is_trained_scored_and_leaves_everything_behind(ppr, tmp_path, patients):
     run = tmp_path / "run"
     answer = ppr("lds", "train", patients, "--label", "diagnosis", "--id", "patient", *QUICK, "--out", run)
@@ -70,6 +71,7 @@ def test_a_table_with_labels_is_trained_scored_and_leaves_everything_behind(ppr,
     assert int(data["test_mask"].sum()) == len(tested)
 
 
+@pytest.mark.slow
 def test_json_is_json_on_every_line(ppr, tmp_path, patients):
     no_test_rows = ("--set", "train=0.5", "--set", "val=0.25", "--set", "es=0.25")
     for number, extra in enumerate(((), no_test_rows, ("--outer-lr", "0", "--no-baselines"))):
@@ -122,6 +124,7 @@ def test_parquet_and_npz_tables(ppr, tmp_path, patients):
     assert [row["id"] for row in found.records] == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_scores_of_the_report(ppr, trained):
     answer = ppr("lds", "evaluate", trained, "--json")
     (summary,) = lines_of_json(answer.out)
@@ -139,6 +142,7 @@ def new_rows(path: Path, **extra: str) -> Path:
     return write_csv(path, [row | extra for row in rows])
 
 
+@pytest.mark.slow
 def test_the_baselines_of_a_table_without_a_training(ppr, patients):
     given = ("lds", "evaluate", patients, "--label", "diagnosis", "--id", "patient")
     answer = ppr(*given, "--baselines", "--seeds", "2", "--json")
@@ -290,6 +294,7 @@ def test_repair_says_what_became_of_the_edges(ppr, tmp_path, patients, edges):
     assert sum(row["status"] != "added" for row in read_csv(run / "changes.csv")) < 50
 
 
+@pytest.mark.slow
 def test_several_seeds_are_averaged_and_the_best_is_kept(ppr, tmp_path, patients):
     run = tmp_path / "run"
     common = ("lds", "train", patients, "--label", "diagnosis", *QUICK, "--no-baselines")

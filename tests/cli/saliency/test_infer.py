@@ -283,6 +283,7 @@ def test_mask_options_reach_the_mask(ppr, photo, tmp_path):
     assert np.asarray(Image.open(tmp_path / "c.jpg"))[0, 0].tolist() == pytest.approx([255, 0, 0], abs=12)
 
 
+@pytest.mark.slow
 def test_a_large_photo_takes_little_memory(tmp_path):
     """108 megapixels within 1.5 GB."""
     path = tmp_path / "large.jpg"
@@ -309,6 +310,7 @@ def test_a_closed_pipe_is_no_error(folder):
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_whole_files_and_the_folder_can_be_resumed(ppr, tmp_path):
     source = tmp_path / "many"
     source.mkdir()

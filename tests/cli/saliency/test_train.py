@@ -31,6 +31,7 @@ def pairs(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_from_nothing_to_an_exported_network(ppr, pairs, tmp_path):
     run = tmp_path / "run"
     answer = ppr("saliency", "train", "--data", pairs, *FAST, "--epochs", "2", "--out", run, "--json")

@@ -81,6 +81,7 @@ def test_the_front_asks_for_little_more_than_it_must(seed):
     assert result.stats.queries < 129**3 / 25
 
 
+@pytest.mark.slow
 def test_a_thin_legged_chair_keeps_its_legs_where_mise_loses_cells():
     field = chair(1)
     found = {mode: extract(field, replace(LEVEL0, resolution=128, mode=mode, keep="all")) for mode in ("sparse", "mise")}
@@ -150,6 +151,7 @@ print(stats.watertight, stats.cells, round(peak_memory()))
 """
 
 
+@pytest.mark.slow
 def test_512_fits_into_two_gigabytes():
     answer = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout.split()
     assert answer[0] == "True"

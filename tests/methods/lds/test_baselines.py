@@ -38,6 +38,7 @@ def scores(wine):
     return run_baselines(SplitTable(*wine, 1))
 
 
+@pytest.mark.slow
 def test_wine_is_classified_about_as_well_as_measured_elsewhere(scores):
     assert set(scores) == set(BASELINES) - {"gcn"}
     for name, (mean, deviation) in EXPECTED.items():
@@ -46,6 +47,7 @@ def test_wine_is_classified_about_as_well_as_measured_elsewhere(scores):
     assert scores["mlp"].accuracy > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores_and_leaves_the_callers_random_numbers_alone(wine, scores):
     torch.manual_seed(5)
     expected = torch.rand(1)
@@ -55,6 +57,7 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_the_callers_random_numbe
     assert torch.rand(1) == expected
 
 
+@pytest.mark.slow
 def test_labels_of_test_rows_are_not_read(wine, scores):
     """With test labels moved on by one class, what is chosen and predicted stays, so that none of the right ones is right any more."""
     table, split = wine

@@ -17,6 +17,7 @@ from ppr.methods.lds.tables.splits import PARTS
 from .conftest import clusters, quick
 
 
+@pytest.mark.slow
 def test_a_report_has_the_scores_of_its_test_rows(model):
     data = model.data()
     assert data.seed == 1 and data.split is model.split

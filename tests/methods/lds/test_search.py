@@ -83,6 +83,7 @@ def compare(run: Run, seed: int, rate: float):
     return accuracy, model, table, deleted
 
 
+@pytest.mark.slow
 def test_deleted_edges_come_back_and_the_gcn_on_the_damaged_graph_is_beaten(run):
     """Of 10 train, 30 val, 20 es and 60 test rows, at eta 3 and tau 5; a mean of 18 points over ten seeds, of 3 at eta 0."""
     gained = []
@@ -96,6 +97,7 @@ def test_deleted_edges_come_back_and_the_gcn_on_the_damaged_graph_is_beaten(run)
     assert np.mean(gained) >= 0.03
 
 
+@pytest.mark.slow
 def test_without_an_outer_rate_the_graph_stays_and_the_accuracy_is_that_of_a_gcn(run):
     scores = []
     for seed in range(3):
@@ -146,6 +148,7 @@ def test_permuting_the_rows_permutes_the_learned_graph():
     assert ((found[0] > 0) & (found[0] < 1)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", ["all", 8])
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(run, candidates):
     table = clusters()
@@ -191,6 +194,7 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path, candidates, lost
     assert curves(broken) == curves(whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_training_goes_on_to_the_same_result(tmp_path):
     table, config = clusters(), quick(outer_iterations=3)
     whole, stopped = (Run(tmp_path / name) for name in ("whole", "stopped"))

@@ -86,6 +86,7 @@ def test_maps_are_scored_at_the_masks_size(scenes, saliency_checkpoint):
     assert 0 < evaluation.metrics()["mae"] < 1
 
 
+@pytest.mark.slow
 def test_a_pool_of_processes_gives_the_same(scenes, predictor):
     pairs = pairs_of(scenes(4))
     alone, pooled = (evaluate(predictor, pairs, Settings(workers=workers, raw=True)) for workers in (0, 1))

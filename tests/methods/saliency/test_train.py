@@ -146,6 +146,7 @@ def test_it_learns_and_a_checkpoint_says_what_it_is(pairs_folder, tmp_path):
     assert np.mean(errors) < 0.03
 
 
+@pytest.mark.slow
 def test_resumed_training_ends_with_the_same_weights(pairs_folder, tmp_path):
     config = tiny(pairs_folder, epochs=3, ema=0.9, crop=0.2, accumulate=2)
     whole = run_training(config, tmp_path / "whole")
@@ -230,6 +231,7 @@ def test_metrics_are_lines_of_json(pairs_folder, tmp_path):
     assert (run.path / "curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "changes"), [("eccv", {}), ("v2", {"arch": "ras-resnet50", "sizes": [64], "batch": 2})])
 def test_the_published_networks_train(pairs_folder, tmp_path, recipe, changes):
     config = TrainConfig(

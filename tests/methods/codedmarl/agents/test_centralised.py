@@ -134,6 +134,7 @@ def test_a_state_of_another_training_is_refused(tmp_path):
         Trainer(a_config()).load({**state, "replay": {"added": 40}}, tmp_path)
 
 
+@pytest.mark.slow
 def test_learning_a_little_helps():
     """A single agent comes closer to its landmark: -8 before, -5 after."""
     changes = {"agents": 1, "envs": 16, "episode_length": 15, "rollout": 64, "warmup": 512, "batch": 256, "replay": 20_000, "hidden": 32}

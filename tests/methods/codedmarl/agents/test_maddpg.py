@@ -82,6 +82,7 @@ pickle.dump([compute(arrays, iteration, agent) for agent in agents], open(sys.ar
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", ["grad", "params"])
 def test_an_update_has_the_same_bits_wherever_and_after_whatever_it_is_computed(tmp_path, payload):
     problem = a_problem(payload=payload, batch=300, hidden=64)

@@ -43,6 +43,7 @@ def test_layers_are_named_as_torchs_sequential(tmp_path, model):
     assert state["adversary_0.critic.0.weight"].shape == (8, model.problem.width)
 
 
+@pytest.mark.slow
 def test_the_agents_that_come_along_need_no_environment():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('mpe2', 'pettingzoo', 'gymnasium', 'ray')));"

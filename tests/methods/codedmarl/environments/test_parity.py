@@ -67,6 +67,7 @@ def differences(environment: BatchedEnvironment, reference) -> Differences:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "agents", "adversaries"),
     [

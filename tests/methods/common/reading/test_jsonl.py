@@ -20,6 +20,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(values=st.lists(st.tuples(VALUES, st.sampled_from(["\n", "\r\n", "\n\n", "\n \t\n"]))), ended=st.booleans(), escaped=st.booleans())
 def test_every_value_is_read_from_its_own_line(values, ended, escaped):
     """Also texts with line separators that JSON need not escape, such as U+2028."""

@@ -306,6 +306,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_training_resumes_exactly(uninterrupted, tmp_path):
     """`kill -9` in the middle of an epoch: the files are whole, and the end is the same."""

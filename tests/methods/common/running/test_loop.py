@@ -441,6 +441,7 @@ train(run, after=lambda step: os.kill(os.getpid(), signal.SIGKILL) if step == 7 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_process_leaves_a_run_that_goes_on(whole, tmp_path):
     command = [sys.executable, "-c", SCRIPT, tmp_path / "run", Path(__file__).parent]

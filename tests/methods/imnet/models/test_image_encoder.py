@@ -76,6 +76,7 @@ def test_a_block_halves_the_resolution_where_the_width_changes(inside, outside, 
     assert ResidualBlock(inside, outside)(torch.rand(2, inside, 16, 16)).shape == (2, outside, side, side)
 
 
+@pytest.mark.slow
 def test_a_handful_of_views_is_learned_by_heart():
     torch.manual_seed(1)
     views = torch.from_numpy(np.kron(np.random.default_rng(0).random((6, 1, 8, 8)), np.ones((16, 16))).astype(np.float32))

@@ -127,6 +127,7 @@ def test_noise_has_the_deviation_asked_for():
     assert gan.noise(400, np.random.default_rng(0)).std().item() == pytest.approx(0.2, rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_line_of_codes_is_learned(tmp_path):
     """Samples of the trained generator, drawn through the NumPy prior, lie on the line and all along it, as real codes do."""
     codes = along_a_line(100)
