@@ -177,7 +177,9 @@ def read_meta_of(path: Path, method: str | None) -> Meta:
     """
     meta = read_meta(path)
     if method is not None and meta.method != method:
-        raise PprError(f"{path}: a checkpoint of '{meta.method}', not of '{method}'", hint=f"use it with `ppr {meta.method}`")
+        raise PprError(
+            f"{path}: a checkpoint of '{meta.method}', not of '{method}'", hint=f"use it with `ppr {meta.method.partition('-')[0]}`"
+        )
     return meta
 
 

@@ -44,7 +44,7 @@ def interruptible(request: StopRequest | None = None, signals: Sequence[signal.S
 
     def note(number: int, _frame: object) -> None:
         restore()
-        log.warning("stopping after this step; press Ctrl-C again to stop at once")
+        log.warning("stopping after this step; %s stops at once", "another Ctrl-C" if number == signal.SIGINT else "a second signal")
         request.signal = number
         request.set()
 

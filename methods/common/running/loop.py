@@ -297,13 +297,15 @@ class Loop:
 
     def _restore(self) -> None:
         state = self.run.load_state()
-        if state.get("format") != FORMAT or set(state.get("parts", ())) != set(self.parts):
+        if not isinstance(state, dict) or state.get("format") != FORMAT or set(state.get("parts", ())) != set(self.parts):
             message = f"{self.run.resume}: of another version of ppr or another training"
             raise PprError(message, hint="start from last.safetensors with --init")
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
             self.position = Position(**state["position"])
+            if not all(isinstance(value, (int, float)) for value in (self.position.step, self.position.seconds, self.position.logged)):
+                raise TypeError("its position is made of no numbers")
             restore_rng(state["rng"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:  # as torch says that shapes or names do not fit
             what = (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -87,6 +87,9 @@ class Run:
         except OSError as error:
             raise PprError(f"{self.path}: cannot be made ({error.strerror})", hint="choose another --out") from error
         self.hold()
+        folders = [name for name in FILES if (self.path / name).is_dir()]
+        if folders:
+            raise UsageError(f"{self.path / folders[0]}: is a folder, not a file of a run", hint="give another --out")
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
         with atomic_open(self.path / "config.yaml") as stream:
@@ -136,7 +139,10 @@ class Run:
         path = self.path / "config.yaml"
         if not path.is_file():
             raise UsageError(f"{self.path}: not a run directory (no config.yaml)", hint="give the folder that `train --out` made")
-        return validate(cls, read_yaml(path), where=str(path))
+        values = read_yaml(path)
+        if not values:  # every field is written: with none of them, the defaults would be another training
+            raise UsageError(f"{path}: empty, not a run's configuration", hint="start the training anew, in another folder")
+        return validate(cls, values, where=str(path))
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl and hand it to `announce`.
@@ -189,7 +195,7 @@ class Run:
         import torch
 
         if not self.resume.is_file():
-            raise UsageError(f"{self.path}: nothing to resume (no resume.pt)", hint="start it anew with --overwrite")
+            raise UsageError(f"{self.path}: nothing to resume (no resume.pt)", hint=f"start it anew: --out {self.path} --overwrite")
         try:
             return torch.load(self.resume, map_location="cpu", weights_only=True)
         except Exception as error:  # zip, unpickling and tensor errors all mean a damaged file

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ppr.methods.common.config import BaseTrainConfig
 from ppr.methods.common.errors import PprError, UsageError
+from ppr.methods.common.random import rng_state
 from ppr.methods.common.running.checkpoint import Meta, load_checkpoint
 from ppr.methods.common.running.interrupts import Terminated, interruptible
 from ppr.methods.common.running.loop import Loop
@@ -385,6 +386,12 @@ def test_a_state_of_another_training_is_refused(tmp_path):
         Loop(run, parts, steps=STEPS, resume=True)
     run.save_state({"epoch": 3})
     with pytest.raises(PprError, match="of another version of ppr"):
+        Loop(run, {}, steps=STEPS, resume=True)
+    run.save_state([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(PprError, match="of another version of ppr"):
+        Loop(run, {}, steps=STEPS, resume=True)
+    run.save_state({"format": 1, "position": {"step": "x"}, "parts": {}, "rng": rng_state()})
+    with pytest.raises(PprError, match="does not fit this training"):
         Loop(run, {}, steps=STEPS, resume=True)
     run.resume.unlink()
     with pytest.raises(UsageError, match="nothing to resume"):

@@ -103,6 +103,20 @@ def test_curves_are_drawn_from_what_was_logged(run):
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_empty_configuration_is_no_training_by_the_defaults(run):
+    (run.path / "config.yaml").write_text("")
+    with pytest.raises(UsageError, match=r"config\.yaml: empty"):
+        run.config(BaseTrainConfig)
+
+
+def test_a_folder_named_like_a_file_of_a_run_costs_nothing(run):
+    run.log({"epoch": 1})
+    (run.path / "best.safetensors").mkdir()
+    with pytest.raises(UsageError, match=r"best\.safetensors: is a folder"):
+        run.start(BaseTrainConfig(), overwrite=True)
+    assert len(run.history()) == 1 and (run.path / "config.yaml").is_file()
+
+
 SECOND = "import sys\nfrom pathlib import Path\nfrom ppr.methods.common.running.run import Run\nRun(Path(sys.argv[1])).hold()"
 
 
